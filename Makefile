@@ -1,0 +1,70 @@
+# Everything runs in $(VENV), which the first target that needs it makes. What is up to date is not
+# done again: a stamp file marks each step, and compiled objects stay under build/.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+# Options for installing torch alone, such as --index-url with the index of CPU-only wheels.
+TORCH_PIP_ARGS ?=
+PYTEST_ARGS ?=
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# `make dev` leaves the mark $(VENV)/editable. From then on torchconv is imported from this folder,
+# so its Python files need no reinstalling; otherwise the package is installed as a user would.
+EDITABLE := $(wildcard $(VENV)/editable)
+EXTRAS := $(if $(EDITABLE),dev,test)
+SOURCES := setup.py pyproject.toml $(shell find csrc build_backend -type f -not -name '*.pyc') \
+  $(if $(EDITABLE),,$(shell find torchconv -name '*.py' -o -name '*.pyi'))
+CPP := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format dev clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed  ## train a small convolutional network on handwritten digits
+	$(BIN)/python examples/digits.py
+
+# The pytest command, not `python -m pytest`, which would import the uncompiled ./torchconv.
+test: $(VENV)/installed  ## build, install and run the tests (PYTEST_ARGS='-m slow' for those)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/linters  ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+	$(BIN)/mypy
+
+format: $(VENV)/linters  ## bring the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CPP)
+
+dev: $(VENV)/torch  ## editable installation: run this again after a change of C++ code
+	@touch $(VENV)/editable
+	@rm -f $(VENV)/installed
+	@$(MAKE) --no-print-directory $(VENV)/installed
+
+clean:  ## remove the environment and all that was built
+	rm -rf $(VENV) build dist *.egg-info torchconv/_C*.so torchconv/_build_info.json
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# torch is installed first and pinned: the package itself accepts a range, for which pip would
+# look up the newest. The build tools lie beside it, so that rebuilding needs no isolation.
+$(VENV)/torch:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $(TORCH_PIP_ARGS) '$(TORCH)'
+	$(PIP) install 'setuptools>=77' ninja
+	@touch $@
+
+$(VENV)/installed: $(VENV)/torch $(SOURCES)
+	$(PIP) install --no-build-isolation $(if $(EDITABLE),--editable) '.[$(EXTRAS),examples]'
+	@touch $@
+
+# The exact versions from the dev extra, without building the package for it.
+$(VENV)/linters: $(VENV)/torch pyproject.toml
+	$(PIP) install $$(grep -oE '(clang-format|mypy|ruff)==[0-9.]+' pyproject.toml)
+	@touch $@

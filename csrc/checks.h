@@ -1,0 +1,88 @@
+// The one grammar of refusals, shared by every operator and device:
+//
+//   conv2d: expected weight.size(1) == 3 (in_channels / groups), but got 4
+//
+// A failed check raises RuntimeError before anything is allocated or written. `Int` is int64_t in
+// kernels, c10::SymInt in meta kernels.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "shapes.h"
+
+#define TORCHCONV_EXPECT(condition, op, got, ...) \
+  TORCH_CHECK(condition, op, ": expected ", __VA_ARGS__, ", but got ", got)
+
+namespace torchconv {
+
+template <class Int>
+using IntList = c10::ArrayRef<Int>;
+
+template <class Int>
+IntList<Int> sizes_of(const at::Tensor& tensor) {
+  if constexpr (std::is_same_v<Int, int64_t>) {
+    return tensor.sizes();
+  } else {
+    return tensor.sym_sizes();
+  }
+}
+
+/// "float32", as Python spells it.
+const char* dtype_name(at::ScalarType dtype);
+
+/// `name` must hold float32, float64, bfloat16 or float16.
+void check_floating(const char* op, const at::Tensor& tensor, const char* name);
+
+/// `name` must have the dtype and device of `reference`.
+void check_same(const char* op, const at::Tensor& tensor, const char* name,
+                const at::Tensor& reference, const char* reference_name);
+
+/// `name` must have as many dimensions as `dims` ("[batch, in_channels, height, width]") lists.
+void check_rank(const char* op, const at::Tensor& tensor, const char* name, int64_t rank,
+                const char* dims);
+
+template <class Int>
+void check_length(const char* op, IntList<Int> list, const char* name, size_t length,
+                  const char* meaning) {
+  TORCHCONV_EXPECT(list.size() == length, op, list, name, " to have ", length, " values (", meaning,
+                   ")");
+}
+
+template <class Int>
+void check_at_least(const char* op, IntList<Int> list, const char* name, int64_t least,
+                    const char* what) {
+  for (const Int& value : list) TORCHCONV_EXPECT(value >= least, op, list, name, " to be ", what);
+}
+
+template <class Int>
+void check_shape(const char* op, const at::Tensor& tensor, const char* name,
+                 IntList<Int> expected) {
+  TORCHCONV_EXPECT(sizes_of<Int>(tensor) == expected, op, sizes_of<Int>(tensor), name,
+                   " to have shape ", expected);
+}
+
+/// a · b and a + b, or a refusal where the result does not fit in 64 bits.
+int64_t checked_mul(const char* op, int64_t a, int64_t b);
+int64_t checked_add(const char* op, int64_t a, int64_t b);
+c10::SymInt checked_mul(const char* op, const c10::SymInt& a, const c10::SymInt& b);
+c10::SymInt checked_add(const char* op, const c10::SymInt& a, const c10::SymInt& b);
+
+/// Refuses a tensor whose bytes could not be counted in 64 bits, even if some other size is zero.
+template <class Int>
+void check_countable(const char* op, IntList<Int> sizes) {
+  Int bytes = 8;
+  for (const Int& size : sizes) {
+    if (size > 0) bytes = checked_mul(op, bytes, size);
+  }
+}
+
+/// Channels last if either tensor is, as in torch.
+inline at::MemoryFormat common_format(const at::Tensor& a, const at::Tensor& b) {
+  const bool channels_last = a.suggest_memory_format() == at::MemoryFormat::ChannelsLast ||
+                             b.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
+}  // namespace torchconv

@@ -1,0 +1,57 @@
+#include "cpu/allocate.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace torchconv {
+namespace {
+
+constexpr size_t kHugePage = size_t(2) << 20;
+constexpr size_t kWorthAdvising = 4 * kHugePage;  // smaller blocks mostly reuse touched memory
+
+std::atomic<bool>& enabled() {
+  static std::atomic<bool> on = [] {
+    const char* value = std::getenv("TORCHCONV_HUGE_PAGES");
+    return value == nullptr || std::strcmp(value, "0") != 0;
+  }();
+  return on;
+}
+
+at::Tensor advised(at::Tensor tensor) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  if (tensor.nbytes() >= kWorthAdvising && huge_pages()) {
+    // Only whole huge pages inside the block; refusal by the kernel changes nothing but speed.
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(tensor.data_ptr());
+    const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+    const uintptr_t last = (begin + tensor.nbytes()) / kHugePage * kHugePage;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  }
+#endif
+  return tensor;
+}
+
+}  // namespace
+
+at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
+                        at::MemoryFormat format) {
+  return advised(at::empty(sizes, options.memory_format(format)));
+}
+
+at::Tensor empty_result_like(const at::Tensor& like, at::ScalarType dtype) {
+  return advised(at::empty_like(like, like.options().dtype(dtype)));
+}
+
+at::Tensor empty_scratch(int64_t bytes) { return at::empty({bytes}, at::kByte); }
+
+bool huge_pages() { return enabled().load(std::memory_order_relaxed); }
+void set_huge_pages(bool on) { enabled().store(on, std::memory_order_relaxed); }
+
+}  // namespace torchconv

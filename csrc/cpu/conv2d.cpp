@@ -1,0 +1,133 @@
+#include <torch/library.h>
+
+#include "conv2d_checks.h"
+#include "cpu/channel_sum.h"
+#include "cpu/dispatch.h"
+#include "cpu/parallel.h"
+
+namespace torchconv {
+namespace {
+
+/// Multiplications in one tile of a [rows, cols] product.
+int64_t tile_work(int64_t rows, int64_t cols, int64_t depth) {
+  return std::min(rows, kTileRows) * std::min(cols, kTileCols) * std::max<int64_t>(depth, 1);
+}
+
+at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
+                      const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
+                      at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
+  const Conv2dShape s = check_conv2d<int64_t>(x, weight, bias, stride, padding, dilation, groups);
+  at::Tensor out = empty_result({s.batch, s.out_channels, s.out_h, s.out_w}, x.options(),
+                                common_format(x, weight));
+  if (out.numel() == 0) return out;
+  const int64_t channels = s.group_out_channels(), pixels = s.out_h * s.out_w;
+  const int64_t taps = s.group_in_channels() * s.kernel_h * s.kernel_w;
+  with_float_type(x.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    auto* const kernel = kernels().of(type).products.conv2d;
+    const Conv2dForwardArgs<T> args{s,
+                                    view4<const T>(x),
+                                    view4<const T>(weight),
+                                    view4<T>(out),
+                                    bias ? data_of<const T>(*bias) : nullptr,
+                                    bias ? bias->stride(0) : 0};
+    const int64_t tiles =
+        pixels_are_rows(args) ? tile_count(pixels, channels) : tile_count(channels, pixels);
+    parallel_with_scratch(
+        s.batch * s.groups * tiles, tile_work(channels, pixels, taps), gemm_scratch_bytes<T>(),
+        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+  });
+  return out;
+}
+
+at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tensor& weight,
+                                     at::IntArrayRef input_size, at::IntArrayRef stride,
+                                     at::IntArrayRef padding, at::IntArrayRef dilation,
+                                     int64_t groups) {
+  const Conv2dShape s = check_conv2d_backward_input<int64_t>(grad_out, weight, input_size, stride,
+                                                             padding, dilation, groups);
+  at::Tensor grad_x = empty_result({s.batch, s.in_channels, s.in_h, s.in_w}, grad_out.options(),
+                                   common_format(grad_out, weight));
+  if (grad_x.numel() == 0) return grad_x;
+  const int64_t channels = s.group_in_channels(), pixels = s.in_h * s.in_w;
+  const int64_t taps = s.group_out_channels() * s.kernel_h * s.kernel_w;
+  with_float_type(grad_out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    auto* const kernel = kernels().of(type).products.conv2d_backward_input;
+    const Conv2dBackwardInputArgs<T> args{
+        s, view4<T>(grad_x), view4<const T>(weight), view4<const T>(grad_out), nullptr, 0};
+    parallel_with_scratch(
+        s.batch * s.groups * tile_count(channels, pixels), tile_work(channels, pixels, taps),
+        gemm_scratch_bytes<T>(),
+        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+  });
+  return grad_x;
+}
+
+/// How many pieces the weight gradient's sum is cut into, so that it can be shared out even if the
+/// weight is small: by the shape alone, with partial results of a few MiB at most.
+int64_t weight_gradient_chunks(const Conv2dShape& s, int64_t weight_size) {
+  constexpr int64_t kMostChunks = 16, kMostPartial = int64_t(1) << 19, kLeastTerms = 2048;
+  const int64_t terms = s.batch * s.out_h * s.out_w;
+  const int64_t by_memory = kMostPartial / std::max<int64_t>(weight_size, 1);
+  return std::max<int64_t>(1, std::min({kMostChunks, by_memory, terms / kLeastTerms}));
+}
+
+at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tensor& x,
+                                      at::IntArrayRef kernel_size, at::IntArrayRef stride,
+                                      at::IntArrayRef padding, at::IntArrayRef dilation,
+                                      int64_t groups) {
+  const Conv2dShape s = check_conv2d_backward_weight<int64_t>(grad_out, x, kernel_size, stride,
+                                                              padding, dilation, groups);
+  at::Tensor grad_weight =
+      empty_result({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w},
+                   grad_out.options(), common_format(grad_out, x));
+  if (grad_weight.numel() == 0) return grad_weight;
+  const int64_t channels = s.group_out_channels(),
+                chunks = weight_gradient_chunks(s, grad_weight.numel());
+  const int64_t taps = s.group_in_channels() * s.kernel_h * s.kernel_w;
+  const int64_t terms = s.batch * s.out_h * s.out_w;
+  with_float_type(grad_out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    using Acc = Accumulator<T>;
+    const auto& products = kernels().of(type).products;
+    at::Tensor partial;
+    if (chunks > 1) partial = empty_scratch(chunks * grad_weight.numel() * sizeof(Acc));
+    const Conv2dBackwardWeightArgs<T> args{
+        {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0},
+        chunks,
+        chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
+    parallel_with_scratch(s.groups * chunks * tile_count(channels, taps),
+                          tile_work(channels, taps, terms / chunks), gemm_scratch_bytes<T>(),
+                          [&](int64_t begin, int64_t end, void* scratch) {
+                            products.conv2d_backward_weight(args, begin, end, scratch);
+                          });
+    if (chunks == 1) return;
+    parallel(s.out_channels, chunks * taps,
+             [&](int64_t begin, int64_t end) { products.conv2d_add_chunks(args, begin, end); });
+  });
+  return grad_weight;
+}
+
+at::Tensor conv2d_backward_bias_cpu(const at::Tensor& grad_out) {
+  check_conv2d_backward_bias(grad_out);
+  const int64_t channels = grad_out.size(1);
+  at::Tensor grad_bias = empty_result({channels}, grad_out.options());
+  with_float_type(grad_out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    channel_sum<T>({grad_out.size(0), channels, grad_out.size(2), grad_out.size(3),
+                    view4<const T>(grad_out), data_of<T>(grad_bias)});
+  });
+  return grad_bias;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(torchconv, CPU, m) {
+  m.impl("conv2d", conv2d_cpu);
+  m.impl("conv2d_backward_input", conv2d_backward_input_cpu);
+  m.impl("conv2d_backward_weight", conv2d_backward_weight_cpu);
+  m.impl("conv2d_backward_bias", conv2d_backward_bias_cpu);
+}
+
+}  // namespace torchconv

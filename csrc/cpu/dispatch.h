@@ -1,0 +1,37 @@
+// From a tensor to the types and pointers that kernels take.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "cpu/isa.h"
+
+namespace torchconv {
+
+/// Calls fn(T{}) with the element type of a tensor that check_floating has let through.
+template <class Fn>
+auto with_float_type(at::ScalarType dtype, const Fn& fn) {
+  switch (dtype) {
+    case at::kDouble:
+      return fn(double{});
+    case at::kBFloat16:
+      return fn(bf16{});
+    case at::kHalf:
+      return fn(f16{});
+    default:
+      return fn(float{});
+  }
+}
+
+template <class T>
+T* data_of(const at::Tensor& tensor) {
+  return static_cast<T*>(std::is_const_v<T> ? const_cast<void*>(tensor.const_data_ptr())
+                                            : tensor.mutable_data_ptr());
+}
+
+template <class T>
+View4<T> view4(const at::Tensor& tensor) {
+  return {data_of<T>(tensor), tensor.stride(0), tensor.stride(1), tensor.stride(2),
+          tensor.stride(3)};
+}
+
+}  // namespace torchconv

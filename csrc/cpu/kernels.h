@@ -1,0 +1,203 @@
+// The complete list of CPU kernels: one table of function pointers per element type, one set of
+// tables per instruction set. Kernels see pointers, strides (in elements) and ranges; no torch
+// headers.
+#pragma once
+
+#include <cstdint>
+
+#include "shapes.h"
+
+namespace torchconv {
+
+/// Storage of the 16-bit types; kernels convert to float, compute, and round once.
+struct bf16 {
+  uint16_t bits;
+};
+struct f16 {
+  uint16_t bits;
+};
+
+/// The type in which sums are kept.
+template <class T>
+struct AccumulatorOf {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<double> {
+  using type = double;
+};
+template <class T>
+using Accumulator = typename AccumulatorOf<T>::type;
+
+/// A four-dimensional tensor: first element and strides of (batch, channel, height, width).
+template <class T>
+struct View4 {
+  T* data;
+  int64_t n, c, h, w;
+};
+
+/// GEMM works on tiles of the output. Each tile packs blocks of its operands into scratch that
+/// stays in the L2 cache, and adds its products in blocks of kTileDepth terms, in order. So the
+/// order of summation depends on the length of the sum alone, never on threads, tiles or the batch.
+constexpr int64_t kTileRows = 96;
+constexpr int64_t kTileCols = 256;
+constexpr int64_t kTileDepth = 256;
+
+inline int64_t tile_count(int64_t rows, int64_t cols) {
+  return ceil_div(rows, kTileRows) * ceil_div(cols, kTileCols);
+}
+
+template <class T>
+constexpr int64_t gemm_scratch_bytes() {
+  return (kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) * sizeof(Accumulator<T>);
+}
+
+/// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias[cols]
+template <class T>
+struct MatMulArgs {
+  int64_t rows, cols, depth;
+  const T* a;
+  int64_t a_row, a_col;
+  const T* b;
+  int64_t b_row, b_col;
+  const T* bias;  // nullptr: none
+  int64_t bias_stride;
+  T* out;
+  int64_t out_row;  // columns are contiguous
+};
+
+/// One convolution or one of its gradients; the gradient written takes the place of its operand:
+/// grad_x that of x, grad_weight that of weight, and grad_out that of out.
+template <class X, class W, class O>
+struct Conv2dArgs {
+  Conv2dShape shape;
+  View4<X> x;
+  View4<W> weight;  // (out_channel, in_channel of the group, kernel_h, kernel_w)
+  View4<O> out;
+  const W* bias;  // nullptr: none; forward only
+  int64_t bias_stride;
+};
+template <class T>
+using Conv2dForwardArgs = Conv2dArgs<const T, const T, T>;
+
+/// Products are stored row by row; the rows run along whichever of channels and pixels is
+/// contiguous in out, so that pixels are rows where channels are contiguous.
+template <class T>
+bool pixels_are_rows(const Conv2dForwardArgs<T>& args) {
+  return args.out.c == 1 && args.out.w != 1;
+}
+
+template <class T>
+using Conv2dBackwardInputArgs = Conv2dArgs<T, const T, const T>;
+
+/// The weight gradient sums over batch · out_h · out_w terms. The sum is cut into `chunks` pieces,
+/// fixed by the shape, whose partial results [chunks, out_channels, taps] are added in order.
+template <class T>
+struct Conv2dBackwardWeightArgs {
+  Conv2dArgs<const T, T, const T> conv;
+  int64_t chunks;
+  Accumulator<T>* partial;  // nullptr when chunks == 1
+};
+
+/// out[c] = Σ x[n, c, h, w], the gradient of a bias.
+template <class T>
+struct ChannelSumArgs {
+  int64_t batch, channels, height, width;
+  View4<const T> x;
+  T* out;
+};
+
+/// Pooling and its relatives. `offsets` is read or written as each kernel says; nullptr: not
+/// wanted.
+template <class X, class O, class Offset>
+struct Pool2dArgs {
+  Pool2dShape shape;
+  View4<X> x;
+  View4<O> out;
+  View4<Offset> offsets;
+};
+
+/// Whether a pooling kernel runs its lanes along the channels.
+template <class X, class O, class Offset>
+bool channels_contiguous(const Pool2dArgs<X, O, Offset>& args) {
+  return args.shape.channels > 1 && args.x.c == 1 && args.out.c == 1 &&
+         (args.offsets.data == nullptr || args.offsets.c == 1);
+}
+
+/// The row buffers of a pooling kernel, in the widest accumulator type.
+inline int64_t pool_scratch_bytes(const Pool2dShape& shape) {
+  constexpr int64_t kMostLanes = 16;
+  return (3 * (shape.out_w + kMostLanes) + shape.in_w) * static_cast<int64_t>(sizeof(double));
+}
+
+template <class T, class Offset>
+struct PoolKernels {
+  // Ranges run over output rows (batch, channel, out_h), or (batch, out_h) where channels are
+  // contiguous.
+  void (*max_pool2d)(const Pool2dArgs<const T, T, Offset>&, int64_t begin, int64_t end,
+                     void* scratch);
+  void (*gather)(const Pool2dArgs<const T, T, const Offset>&, int64_t begin, int64_t end,
+                 void* scratch);
+  // The same over input rows.
+  void (*backward)(const Pool2dArgs<T, const T, const Offset>&, int64_t begin, int64_t end,
+                   void* scratch);
+};
+
+/// Everything made of matrix products. Each works through a range of tiles of the output.
+template <class T>
+struct ProductKernels {
+  // Over tiles.
+  void (*matmul)(const MatMulArgs<T>&, int64_t begin, int64_t end, void* scratch);
+  // Over (batch, group, tile).
+  void (*conv2d)(const Conv2dForwardArgs<T>&, int64_t begin, int64_t end, void* scratch);
+  void (*conv2d_backward_input)(const Conv2dBackwardInputArgs<T>&, int64_t begin, int64_t end,
+                                void* scratch);
+  // Over (group, chunk, tile), and then over output channels.
+  void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end,
+                                 void* scratch);
+  void (*conv2d_add_chunks)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end);
+};
+
+template <class T>
+struct FloatKernels {
+  void (*sigmoid)(const T* x, T* out, int64_t n);
+  void (*sigmoid_backward)(const T* grad_out, const T* out, T* grad_x, int64_t n);
+  void (*relu)(const T* x, T* out, int64_t n);
+  void (*relu_backward)(const T* grad_out, const T* out, T* grad_x, int64_t n);
+
+  ProductKernels<T> products;
+  void (*channel_sum)(const ChannelSumArgs<T>&, int64_t begin, int64_t end);  // over channels
+
+  PoolKernels<T, uint8_t> pool8;
+  PoolKernels<T, int32_t> pool32;
+};
+
+template <class T>
+struct IntegerKernels {
+  void (*relu)(const T* x, T* out, int64_t n);
+};
+
+struct Kernels {
+  const char* name;
+  FloatKernels<float> f32;
+  FloatKernels<double> f64;
+  FloatKernels<bf16> b16;
+  FloatKernels<f16> h16;
+  IntegerKernels<uint8_t> u8;
+  IntegerKernels<int8_t> i8;
+  IntegerKernels<int16_t> i16;
+  IntegerKernels<int32_t> i32;
+  IntegerKernels<int64_t> i64;
+
+  const FloatKernels<float>& of(float) const { return f32; }
+  const FloatKernels<double>& of(double) const { return f64; }
+  const FloatKernels<bf16>& of(bf16) const { return b16; }
+  const FloatKernels<f16>& of(f16) const { return h16; }
+  const IntegerKernels<uint8_t>& of(uint8_t) const { return u8; }
+  const IntegerKernels<int8_t>& of(int8_t) const { return i8; }
+  const IntegerKernels<int16_t>& of(int16_t) const { return i16; }
+  const IntegerKernels<int32_t>& of(int32_t) const { return i32; }
+  const IntegerKernels<int64_t>& of(int64_t) const { return i64; }
+};
+
+}  // namespace torchconv

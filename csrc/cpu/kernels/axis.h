@@ -1,0 +1,77 @@
+// How an index of a matrix maps to memory, when rows, columns or the summed dimension of a matrix
+// are really several dimensions of a tensor, and copies along such an index.
+
+// Up to three tensor dimensions counted as one: index = (i2 * extent1 + i1) * extent0 + i0.
+struct Axis {
+  int64_t extent0, extent1;
+  int64_t stride0, stride1, stride2;
+
+  int64_t offset(int64_t index) const {
+    if (extent0 == kEndless) return index * stride0;
+    const int64_t rest = index / extent0;
+    return (index - rest * extent0) * stride0 + (rest % extent1) * stride1 +
+           (rest / extent1) * stride2;
+  }
+  // How many indices from `index` on lie stride0 apart, `most` at the most.
+  int64_t run(int64_t index, int64_t most) const {
+    if (extent0 == kEndless) return most;
+    const int64_t left = extent0 - index % extent0;
+    return left < most ? left : most;
+  }
+
+  static constexpr int64_t kEndless = INT64_MAX;
+};
+
+inline Axis axis(int64_t stride) { return {Axis::kEndless, 1, stride, 0, 0}; }
+
+// The dimensions (2, 1, 0) with the given extents and strides, joined where memory lets them.
+inline Axis axis(int64_t stride2, int64_t extent1, int64_t stride1, int64_t extent0,
+                 int64_t stride0) {
+  if (extent0 == 1) {
+    extent0 = extent1;
+    stride0 = stride1;
+    extent1 = 1;
+    stride1 = stride2;
+  }
+  const bool joined1 = extent1 == 1 || stride1 == extent0 * stride0;
+  if (joined1 && stride2 == extent1 * extent0 * stride0) return axis(stride0);
+  return {extent0, extent1, stride0, stride1, stride2};
+}
+
+// The pixels of one plane.
+inline Axis axis(int64_t height, int64_t stride_h, int64_t width, int64_t stride_w) {
+  return axis(height * stride_h, height, stride_h, width, stride_w);
+}
+
+template <class T>
+inline T least(T a, T b) {
+  return a < b ? a : b;
+}
+
+// Packing keeps the storage type where the kernel multiplies it directly, else the accumulator
+// type.
+inline void pack_element(float x, float* out) { *out = x; }
+inline void pack_element(double x, double* out) { *out = x; }
+inline void pack_element(bf16 x, bf16* out) { *out = x; }
+inline void pack_element(bf16 x, float* out) { *out = widen(x); }
+inline void pack_element(f16 x, float* out) { *out = widen(x); }
+
+template <class P>
+inline void fill_zero(P* out, int64_t stride, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i * stride] = P{};
+}
+
+// Copies n elements, a vector at a time where both sides are contiguous and converted.
+template <class T, class P>
+inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
+  int64_t i = 0;
+  if constexpr (sizeof(P) == sizeof(Accumulator<T>)) {
+    if (in_stride == 1 && out_stride == 1) {
+      constexpr int64_t kStep = kLanes<P>;
+      for (; i + kStep <= n; i += kStep) store(out + i, load(in + i));
+    }
+  } else if (in_stride == 1 && out_stride == 1) {
+    for (; i < n; ++i) pack_element(in[i], out + i);  // the compiler vectorises this
+  }
+  for (; i < n; ++i) pack_element(in[i * in_stride], out + i * out_stride);
+}

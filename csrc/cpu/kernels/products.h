@@ -1,0 +1,14 @@
+// The kernels made of matrix products, and their part of the table. Apart from all.h, because the
+// instruction sets that only multiply better have no other kernels.
+
+// clang-format off
+#include "cpu/kernels/matmul.h"
+#include "cpu/kernels/patches.h"
+#include "cpu/kernels/conv2d.h"
+// clang-format on
+
+template <class T>
+constexpr ProductKernels<T> product_kernels() {
+  return {matmul<T>, conv2d<T>, conv2d_backward_input<T>, conv2d_backward_weight<T>,
+          conv2d_add_chunks<T>};
+}

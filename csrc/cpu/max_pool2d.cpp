@@ -1,0 +1,165 @@
+#include <torch/library.h>
+
+#include "cpu/dispatch.h"
+#include "cpu/parallel.h"
+#include "max_pool2d_checks.h"
+
+namespace torchconv {
+namespace {
+
+using Window = PoolWindow<int64_t>;
+
+/// Calls fn(T{}, Offset{}, pool kernels) for the element type and the width of the offsets.
+template <class Fn>
+void with_pool_kernels(at::ScalarType dtype, at::ScalarType offsets, const Fn& fn) {
+  with_float_type(dtype, [&](auto type) {
+    if (offsets == at::kByte) {
+      fn(type, uint8_t{}, kernels().of(type).pool8);
+    } else {
+      fn(type, int32_t{}, kernels().of(type).pool32);
+    }
+  });
+}
+
+/// Runs a kernel over the rows of out, or of x where the result is a gradient of x.
+template <class Args, class Kernel>
+void run_rows(const Args& args, int64_t rows, int64_t row_size, Kernel* kernel) {
+  const Pool2dShape& s = args.shape;
+  const bool lanes_are_channels = channels_contiguous(args);
+  const int64_t items = s.batch * rows * (lanes_are_channels ? 1 : s.channels);
+  const int64_t work = row_size * s.kernel_h * s.kernel_w * (lanes_are_channels ? s.channels : 1);
+  parallel_with_scratch(
+      items, work, pool_scratch_bytes(s),
+      [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+}
+
+at::Tensor empty_out(const Pool2dShape& s, const at::Tensor& x, at::ScalarType dtype) {
+  return empty_result({s.batch, s.channels, s.out_h, s.out_w}, x.options().dtype(dtype),
+                      x.suggest_memory_format());
+}
+
+/// Fills out, and offsets if it is defined.
+void max_pool2d_into(const Pool2dShape& s, const at::Tensor& x, const at::Tensor& out,
+                     const at::Tensor& offsets) {
+  if (out.numel() == 0) return;
+  with_pool_kernels(
+      x.scalar_type(), offset_dtype(s), [&](auto type, auto offset, const auto& kernels) {
+        using T = decltype(type);
+        using Offset = decltype(offset);
+        const View4<Offset> view = offsets.defined() ? view4<Offset>(offsets) : View4<Offset>{};
+        const Pool2dArgs<const T, T, Offset> args{s, view4<const T>(x), view4<T>(out), view};
+        run_rows(args, s.out_h, s.out_w, kernels.max_pool2d);
+      });
+}
+
+at::Tensor max_pool2d_cpu(const at::Tensor& x, at::IntArrayRef kernel_size, at::IntArrayRef stride,
+                          at::IntArrayRef padding, at::IntArrayRef dilation, bool ceil_mode) {
+  const Pool2dShape s = check_max_pool2d<int64_t>(
+      "max_pool2d", x, Window{kernel_size, stride, padding, dilation, ceil_mode});
+  at::Tensor out = empty_out(s, x, x.scalar_type());
+  max_pool2d_into(s, x, out, {});
+  return out;
+}
+
+std::tuple<at::Tensor, at::Tensor> max_pool2d_with_offsets_cpu(
+    const at::Tensor& x, at::IntArrayRef kernel_size, at::IntArrayRef stride,
+    at::IntArrayRef padding, at::IntArrayRef dilation, bool ceil_mode) {
+  const Pool2dShape s = check_max_pool2d<int64_t>(
+      "max_pool2d_with_offsets", x, Window{kernel_size, stride, padding, dilation, ceil_mode});
+  at::Tensor out = empty_out(s, x, x.scalar_type());
+  at::Tensor offsets = empty_out(s, x, offset_dtype(s));
+  max_pool2d_into(s, x, out, offsets);
+  return {out, offsets};
+}
+
+at::Tensor max_pool2d_backward_cpu(const at::Tensor& grad_out, const at::Tensor& offsets,
+                                   at::IntArrayRef input_size, at::IntArrayRef kernel_size,
+                                   at::IntArrayRef stride, at::IntArrayRef padding,
+                                   at::IntArrayRef dilation, bool ceil_mode) {
+  const Pool2dShape s = check_max_pool2d_backward<int64_t>(
+      grad_out, offsets, input_size, Window{kernel_size, stride, padding, dilation, ceil_mode});
+  at::Tensor grad_x = empty_result({s.batch, s.channels, s.in_h, s.in_w}, grad_out.options(),
+                                   offsets.suggest_memory_format());
+  if (grad_x.numel() == 0) return grad_x;
+  with_pool_kernels(grad_out.scalar_type(), offsets.scalar_type(),
+                    [&](auto type, auto offset, const auto& kernels) {
+                      using T = decltype(type);
+                      using Offset = decltype(offset);
+                      const Pool2dArgs<T, const T, const Offset> args{s, view4<T>(grad_x),
+                                                                      view4<const T>(grad_out),
+                                                                      view4<const Offset>(offsets)};
+                      run_rows(args, s.in_h, s.in_w, kernels.backward);
+                    });
+  return grad_x;
+}
+
+at::Tensor max_pool2d_gather_cpu(const at::Tensor& x, const at::Tensor& offsets,
+                                 at::IntArrayRef kernel_size, at::IntArrayRef stride,
+                                 at::IntArrayRef padding, at::IntArrayRef dilation,
+                                 bool ceil_mode) {
+  const Pool2dShape s = check_max_pool2d_gather<int64_t>(
+      x, offsets, Window{kernel_size, stride, padding, dilation, ceil_mode});
+  at::Tensor out = empty_out(s, offsets, x.scalar_type());
+  if (out.numel() == 0) return out;
+  with_pool_kernels(x.scalar_type(), offsets.scalar_type(),
+                    [&](auto type, auto offset, const auto& kernels) {
+                      using T = decltype(type);
+                      using Offset = decltype(offset);
+                      const Pool2dArgs<const T, T, const Offset> args{
+                          s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)};
+                      run_rows(args, s.out_h, s.out_w, kernels.gather);
+                    });
+  return out;
+}
+
+/// Positions of the maxima in the flat, unpadded plane, as torch counts them. A window that lies
+/// wholly in the padding, or an offset that points there, gives -1.
+template <class Offset>
+void offsets_to_indices(const Pool2dShape& s, const View4<const Offset>& offsets,
+                        const View4<int64_t>& indices, int64_t begin, int64_t end) {
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t out_row = item % s.out_h, channel = item / s.out_h % s.channels;
+    const int64_t image = item / s.out_h / s.channels;
+    const Offset* from =
+        offsets.data + image * offsets.n + channel * offsets.c + out_row * offsets.h;
+    int64_t* to = indices.data + image * indices.n + channel * indices.c + out_row * indices.h;
+    for (int64_t out_col = 0; out_col < s.out_w; ++out_col) {
+      const int64_t offset = from[out_col * offsets.w];
+      const int64_t row = out_row * s.stride_h - s.pad_h + offset / s.kernel_w * s.dilation_h;
+      const int64_t col = out_col * s.stride_w - s.pad_w + offset % s.kernel_w * s.dilation_w;
+      const bool inside = offset >= 0 && offset < s.kernel_h * s.kernel_w && row >= 0 &&
+                          row < s.in_h && col >= 0 && col < s.in_w;
+      to[out_col * indices.w] = inside ? row * s.in_w + col : -1;
+    }
+  }
+}
+
+at::Tensor max_pool2d_indices_cpu(const at::Tensor& offsets, at::IntArrayRef input_size,
+                                  at::IntArrayRef kernel_size, at::IntArrayRef stride,
+                                  at::IntArrayRef padding, at::IntArrayRef dilation,
+                                  bool ceil_mode) {
+  const Pool2dShape s =
+      check_max_pool2d_offsets<int64_t>("max_pool2d_indices", offsets, input_size,
+                                        Window{kernel_size, stride, padding, dilation, ceil_mode});
+  at::Tensor indices = empty_out(s, offsets, at::kLong);
+  parallel(s.batch * s.channels * s.out_h, s.out_w, [&](int64_t begin, int64_t end) {
+    if (offsets.scalar_type() == at::kByte) {
+      offsets_to_indices(s, view4<const uint8_t>(offsets), view4<int64_t>(indices), begin, end);
+    } else {
+      offsets_to_indices(s, view4<const int32_t>(offsets), view4<int64_t>(indices), begin, end);
+    }
+  });
+  return indices;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(torchconv, CPU, m) {
+  m.impl("max_pool2d", max_pool2d_cpu);
+  m.impl("max_pool2d_with_offsets", max_pool2d_with_offsets_cpu);
+  m.impl("max_pool2d_indices", max_pool2d_indices_cpu);
+  m.impl("max_pool2d_backward", max_pool2d_backward_cpu);
+  m.impl("max_pool2d_gather", max_pool2d_gather_cpu);
+}
+
+}  // namespace torchconv

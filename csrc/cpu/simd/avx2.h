@@ -1,0 +1,18 @@
+// 32-byte vectors: AVX2 with FMA and F16C.
+// See simd/vec.h for how these headers are included.
+
+constexpr int kVectorBytes = 32;
+constexpr int kGemmRows = 6;  // 6 x 2 accumulators, 2 columns and 1 broadcast fit 16 registers
+
+inline float f16_to_float(uint16_t half) { return _cvtsh_ss(half); }
+inline uint16_t float_to_f16(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
+
+template <class V>
+inline void load_f16(const f16* p, V* out) {
+  *out = (V)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+template <class V>
+inline void store_f16(f16* p, const V* v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm256_cvtps_ph((__m256)*v, _MM_FROUND_TO_NEAREST_INT));
+}

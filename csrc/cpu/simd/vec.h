@@ -1,0 +1,119 @@
+// Vectors of one register, written once for every instruction set on the compilers' vector
+// extensions. Included inside an instruction set's namespace and target region, after its
+// simd/<isa>.h has defined kVectorBytes and the conversions of f16; hence no include guard and no
+// includes.
+//
+// Arithmetic, comparisons and `mask ? a : b` are the compilers' own operators. A mask is a vector
+// of integers as wide as the lanes, all ones where true.
+
+template <class T>
+struct VecTraits {
+  static constexpr int lanes = kVectorBytes / sizeof(T);
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T unaligned __attribute__((vector_size(kVectorBytes), aligned(alignof(T)), may_alias));
+};
+template <class T>
+using Vec = typename VecTraits<T>::type;
+template <class T>
+constexpr int kLanes = VecTraits<T>::lanes;
+
+// The integer with the same number of bits as a float type, and its unsigned form.
+template <class T>
+struct BitsOf {
+  using type = int32_t;
+  using unsigned_type = uint32_t;
+};
+template <>
+struct BitsOf<double> {
+  using type = int64_t;
+  using unsigned_type = uint64_t;
+};
+template <class T>
+using Bits = typename BitsOf<T>::type;
+template <class T>
+using UnsignedBits = typename BitsOf<T>::unsigned_type;
+
+template <class T>
+inline Vec<T> broadcast(T value) {
+  return value - Vec<T>{};  // not `+`: -0.0 + 0.0 is +0.0
+}
+
+// ---- load: storage type in memory -> accumulator type in a register ----------------------------
+
+inline Vec<float> load(const float* p) {
+  return *reinterpret_cast<const VecTraits<float>::unaligned*>(p);
+}
+inline Vec<double> load(const double* p) {
+  return *reinterpret_cast<const VecTraits<double>::unaligned*>(p);
+}
+
+typedef uint16_t HalfVec __attribute__((vector_size(kVectorBytes / 2)));
+typedef uint16_t HalfVecUnaligned
+    __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+
+inline Vec<float> load(const bf16* p) {
+  const HalfVec half = *reinterpret_cast<const HalfVecUnaligned*>(p);
+  return (Vec<float>)(__builtin_convertvector(half, Vec<uint32_t>) << 16);
+}
+
+// ---- store: rounds to nearest even, once -------------------------------------------------------
+
+inline void store(float* p, Vec<float> v) {
+  *reinterpret_cast<VecTraits<float>::unaligned*>(p) = v;
+}
+inline void store(double* p, Vec<double> v) {
+  *reinterpret_cast<VecTraits<double>::unaligned*>(p) = v;
+}
+inline void store(bf16* p, Vec<float> v) {
+  const Vec<uint32_t> bits = (Vec<uint32_t>)v;
+  const Vec<uint32_t> rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const Vec<uint32_t> quiet_nan = broadcast<uint32_t>(0x7fc0);
+  const Vec<uint32_t> half = v != v ? quiet_nan : rounded;
+  *reinterpret_cast<HalfVecUnaligned*>(p) = __builtin_convertvector(half, HalfVec);
+}
+
+inline Vec<float> load(const f16* p) {
+  Vec<float> v;
+  load_f16(p, &v);
+  return v;
+}
+inline void store(f16* p, Vec<float> v) { store_f16(p, &v); }
+
+// ---- one element -------------------------------------------------------------------------------
+
+inline float widen(float x) { return x; }
+inline double widen(double x) { return x; }
+inline float widen(bf16 x) {
+  union {
+    uint32_t bits;
+    float value;
+  } wide = {uint32_t(x.bits) << 16};
+  return wide.value;
+}
+inline float widen(f16 x) { return f16_to_float(x.bits); }
+
+inline void narrow(float x, float* out) { *out = x; }
+inline void narrow(double x, double* out) { *out = x; }
+inline void narrow(float x, bf16* out) {
+  union {
+    float value;
+    uint32_t bits;
+  } in = {x};
+  out->bits = x != x ? 0x7fc0 : (in.bits + 0x7fff + ((in.bits >> 16) & 1)) >> 16;
+}
+inline void narrow(float x, f16* out) { out->bits = float_to_f16(x); }
+
+// ---- the first n lanes -------------------------------------------------------------------------
+
+template <class T>
+inline Vec<Accumulator<T>> load_first(const T* p, int64_t n) {
+  T buffer[kLanes<Accumulator<T>>] = {};
+  for (int64_t i = 0; i < n; ++i) buffer[i] = p[i];
+  return load(buffer);
+}
+template <class T>
+inline void store_first(T* p, Vec<Accumulator<T>> v, int64_t n) {
+  T buffer[kLanes<Accumulator<T>>];
+  store(buffer, v);
+  for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
+}

@@ -1,0 +1,46 @@
+// The schema of every operator. Kernels are registered beside their code: csrc/cpu, csrc/meta.
+#include <torch/library.h>
+
+TORCH_LIBRARY(torchconv, m) {
+  m.def("sigmoid(Tensor x) -> Tensor");
+  m.def("sigmoid_backward(Tensor grad_out, Tensor out) -> Tensor");
+
+  m.def("relu(Tensor x) -> Tensor");
+  m.def("relu_backward(Tensor grad_out, Tensor out) -> Tensor");
+
+  // The gradients of a product are products of transposed views.
+  m.def("matmul(Tensor a, Tensor b) -> Tensor");
+  m.def("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor");
+  m.def("linear_backward_bias(Tensor grad_out) -> Tensor");
+
+  // padding is (left, right, top, bottom); other pairs are (height, width).
+  m.def(
+      "conv2d(Tensor x, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, "
+      "SymInt[] dilation, SymInt groups) -> Tensor");
+  m.def(
+      "conv2d_backward_input(Tensor grad_out, Tensor weight, SymInt[] input_size, SymInt[] stride, "
+      "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor");
+  m.def(
+      "conv2d_backward_weight(Tensor grad_out, Tensor x, SymInt[] kernel_size, SymInt[] stride, "
+      "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor");
+  m.def("conv2d_backward_bias(Tensor grad_out) -> Tensor");
+
+  // An offset is the place of the maximum in its window, row * kernel_w + column: what backward
+  // needs, in one byte.
+  m.def(
+      "max_pool2d(Tensor x, SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, "
+      "SymInt[] dilation, bool ceil_mode) -> Tensor");
+  m.def(
+      "max_pool2d_with_offsets(Tensor x, SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, "
+      "SymInt[] dilation, bool ceil_mode) -> (Tensor out, Tensor offsets)");
+  m.def(
+      "max_pool2d_indices(Tensor offsets, SymInt[] input_size, SymInt[] kernel_size, "
+      "SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool ceil_mode) -> Tensor");
+  m.def(
+      "max_pool2d_backward(Tensor grad_out, Tensor offsets, SymInt[] input_size, "
+      "SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool ceil_mode) "
+      "-> Tensor");
+  m.def(
+      "max_pool2d_gather(Tensor x, Tensor offsets, SymInt[] kernel_size, SymInt[] stride, "
+      "SymInt[] padding, SymInt[] dilation, bool ceil_mode) -> Tensor");
+}

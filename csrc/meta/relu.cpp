@@ -1,0 +1,25 @@
+// Results without data, for the meta device, FakeTensor and torch.compile: the checks and the
+// shapes of the real kernel, from the same functions.
+#include <ATen/ops/empty_like.h>
+#include <torch/library.h>
+
+#include "activation_checks.h"
+
+namespace torchconv {
+namespace {
+
+at::Tensor relu_meta(const at::Tensor& x) { return at::empty_like(x); }
+
+at::Tensor relu_backward_meta(const at::Tensor& grad_out, const at::Tensor& out) {
+  check_activation_backward("relu_backward", grad_out, out);
+  return at::empty_like(out);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(torchconv, Meta, m) {
+  m.impl("relu", relu_meta);
+  m.impl("relu_backward", relu_backward_meta);
+}
+
+}  // namespace torchconv

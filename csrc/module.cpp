@@ -1,0 +1,23 @@
+// The Python module torchconv._C: what this build has and which kernels are in use. Tensors go
+// through the dispatcher (torch.ops.torchconv), never through here.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "cpu/allocate.h"
+#include "cpu/isa.h"
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "Loads the operators torch.ops.torchconv.* and chooses among their kernels.";
+  m.def("available_isas", &torchconv::available_isas,
+        "Instruction sets that this CPU can run, narrowest first.");
+  m.def(
+      "get_isa", [] { return std::string(torchconv::kernels().name); },
+      "The instruction set in use.");
+  m.def("set_isa", &torchconv::set_isa, pybind11::arg("name"), "Puts an instruction set in use.");
+  m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
+  m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
+        "Switches huge pages for large results.");
+
+  // An unknown TORCHCONV_CPU_ISA fails the import, not the first operator.
+  torchconv::kernels();
+}

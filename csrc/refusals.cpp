@@ -1,0 +1,59 @@
+// Tensors that no kernel can take: sparse, quantised, MKL-DNN and nested ones, and devices that
+// this build has no kernels for. Without these the dispatcher answers with a page of its own
+// internals.
+#include <torch/library.h>
+
+namespace torchconv {
+namespace {
+
+/// What is wrong with a tensor for the kernels of this build; empty if nothing.
+std::string complaint(const at::Tensor& tensor) {
+  std::ostringstream text;
+  if (tensor.is_nested()) {
+    text << "a nested tensor";
+  } else if (tensor.layout() != at::kStrided) {
+    text << "layout " << tensor.layout();
+  } else if (tensor.is_quantized()) {
+    text << "a quantized tensor of type " << tensor.scalar_type();
+  } else if (!tensor.is_cpu() && !tensor.is_meta()) {
+    text << "device " << tensor.device()
+         << " (this build of torchconv has kernels for the CPU only)";
+  }
+  return text.str();
+}
+
+void refuse(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const c10::FunctionSchema& schema = op.schema();
+  const std::string name = schema.name().substr(schema.name().rfind(':') + 1);
+  const auto arguments = torch::jit::last(*stack, schema.arguments().size());
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!arguments[i].isTensor()) continue;
+    const std::string found = complaint(arguments[i].toTensor());
+    TORCH_CHECK(found.empty(), name, ": expected ", schema.arguments()[i].name(),
+                " to be a dense (strided) tensor on the CPU, but got ", found);
+  }
+  TORCH_CHECK(false, name, ": expected dense (strided) tensors on the CPU, but got a mixture");
+}
+
+void refuse_all(torch::Library& m) {
+  for (const char* op :
+       {"sigmoid", "sigmoid_backward", "relu", "relu_backward", "matmul", "linear",
+        "linear_backward_bias", "conv2d", "conv2d_backward_input", "conv2d_backward_weight",
+        "conv2d_backward_bias", "max_pool2d", "max_pool2d_with_offsets", "max_pool2d_indices",
+        "max_pool2d_backward", "max_pool2d_gather"}) {
+    m.impl(op, torch::CppFunction::makeFromBoxedFunction<&refuse>());
+  }
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(torchconv, SparseCPU, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, SparseCsrCPU, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, QuantizedCPU, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, MkldnnCPU, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, NestedTensorCPU, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, CUDA, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, MPS, m) { refuse_all(m); }
+TORCH_LIBRARY_IMPL(torchconv, XPU, m) { refuse_all(m); }
+
+}  // namespace torchconv

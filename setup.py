@@ -1,0 +1,123 @@
+"""Compiles csrc/ into torchconv._C; all metadata is in pyproject.toml.
+
+TORCHCONV_CUDA=auto|0|1  CUDA kernels: where possible (default), never, or stop if impossible
+DEBUG=1                  -O0 -g and assertions
+MAX_JOBS=N               compilers at a time (default: what cores and memory allow)
+CXX=g++                  the C++ compiler
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from glob import glob
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Metadata and sdist are made without torch: only compiling needs it, so only Build.run complains.
+try:
+    import torch
+    from torch.utils import cpp_extension
+    from torch.utils.cpp_extension import BuildExtension
+except ImportError as error:
+    torch, torch_error, BuildExtension = None, error, build_ext
+
+# The environment's own ninja, activated or not: another version would compile everything anew.
+os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
+
+CUDA = os.environ.get("TORCHCONV_CUDA", "auto")
+DEBUG = os.environ.get("DEBUG", "0") not in ("", "0")
+X86 = platform.machine() == "x86_64"
+ISAS = ["baseline", "avx2", "avx512", "avx512_bf16"] if X86 else ["baseline"]
+
+# -fopenmp is for the compiler and not for the linker: the symbols must come from the runtime that
+# torch has loaded, because torch.set_num_threads cannot govern the threads of another one.
+FLAGS = ["-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"]
+# Two warnings that torch's headers and GCC's own intrinsics raise by the hundred.
+FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
+# These let more loops vectorize and change no result. Never -march=native, for wheels travel, nor
+# -ffast-math, for NaN and infinity must survive.
+FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
+FLAGS += ["-O3", "-g0"] if not DEBUG else ["-O0", "-g", "-UNDEBUG"]
+FLAGS += [f"-fmacro-prefix-map={Path.cwd()}/="]  # errors name csrc/..., not the builder's folders
+
+
+def why_no_cuda():
+    if CUDA == "0":
+        return "TORCHCONV_CUDA=0"
+    if not glob("csrc/cuda/*.cu"):
+        return "this version has no CUDA kernels"
+    if torch is None or torch.version.cuda is None:
+        return "torch is a build without CUDA"
+    if not Path(cpp_extension.CUDA_HOME or "", "bin/nvcc").exists():
+        return "nvcc was found neither on PATH nor in CUDA_HOME"
+    return None
+
+
+def extension():
+    sources = {*glob("csrc/*.cpp"), *glob("csrc/meta/*.cpp"), *glob("csrc/cpu/*.cpp")}
+    sources -= {*glob("csrc/cpu/isa_*.cpp")}
+    sources |= {f"csrc/cpu/isa_{isa}.cpp" for isa in ISAS}
+    kind = cpp_extension.CppExtension if torch else Extension
+    if not why_no_cuda():
+        sources |= {*glob("csrc/cuda/*.cu")}
+        kind = cpp_extension.CUDAExtension
+    options = {"include_dirs": [os.path.abspath("csrc")], "extra_compile_args": {"cxx": FLAGS}}
+    return kind("torchconv._C", sorted(sources), **options)
+
+
+def stop(sentence):
+    raise SystemExit(f"torchconv: {sentence}")
+
+
+def check_surroundings(wanted):
+    """Stops, with one sentence, where nothing good can be built. Returns the compiler's version."""
+    from packaging.requirements import Requirement  # bundled with setuptools, imported above
+
+    if torch is None:
+        stop(f"no PyTorch here ({torch_error}); run `python -m pip install '{wanted}'` first.")
+    if not Requirement(wanted).specifier.contains(torch.__version__, prereleases=True):
+        stop(f"this version supports {wanted}, but torch {torch.__version__} is installed.")
+    if CUDA not in ("auto", "0", "1"):
+        stop(f"TORCHCONV_CUDA must be auto, 0 or 1, but is {CUDA!r}.")
+    if CUDA == "1" and why_no_cuda():
+        stop(f"TORCHCONV_CUDA=1 asks for CUDA kernels, but {why_no_cuda()}.")
+    compiler = cpp_extension.get_cxx_compiler()
+    try:
+        result = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True)
+    except OSError:
+        stop(f"the C++ compiler {compiler!r} cannot be run; install g++, or set CXX.")
+    return result.stdout.partition("\n")[0]
+
+
+class Build(BuildExtension):
+    """Says in one line what it builds, and records it in torchconv/_build_info.json."""
+
+    def run(self):
+        compiler = check_surroundings(*self.distribution.install_requires)  # torch alone
+        cuda = "" if why_no_cuda() else "CUDA and "
+        summary = f"torchconv: building {'unoptimized ' * DEBUG}{cuda}CPU kernels "
+        summary += f"({', '.join(ISAS)}) against torch {torch.__version__}"
+        summary += f"; no CUDA: {why_no_cuda()}" if why_no_cuda() else ""
+        summary += "" if self.use_ninja else "; no ninja: one file after the other"
+        print(summary, flush=True)
+        free_kib = Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]
+        jobs = max(1, min(len(os.sched_getaffinity(0)), int(free_kib) >> 21))  # 2 GiB for each
+        os.environ.setdefault("MAX_JOBS", str(jobs))
+        # The same folder for wheels, in-place and editable builds (which would use a temporary
+        # one), so that none repeats another's work; per torch, so no object outlives its headers.
+        self.build_temp = f"build/{sys.implementation.cache_tag}-torch{torch.__version__}"
+        super().run()
+        info = {"version": self.distribution.get_version(), "torch": torch.__version__}
+        info |= {"python": platform.python_version(), "platform": sysconfig.get_platform()}
+        info |= {"compiler": compiler, "cuda": torch.version.cuda if cuda else None}
+        info |= {"isas": ISAS, "summary": summary}
+        path = Path(self.get_ext_fullpath("torchconv._C")).with_name("_build_info.json")
+        path.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+setup(ext_modules=[extension()], cmdclass={"build_ext": Build})

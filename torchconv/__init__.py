@@ -1,0 +1,34 @@
+"""Convolution, pooling, linear and activation layers on kernels written by hand."""
+
+# torch comes first: its libraries hold the symbols that the compiled part asks for.
+import torch as _torch  # noqa: F401
+
+from torchconv import _load
+
+# The operators must exist before the modules below describe how they are differentiated.
+build_info = _load.load()
+__version__: str = build_info["version"]
+
+from torchconv import autograd, backends, functional, nn  # noqa: E402
+from torchconv.functional import (  # noqa: E402
+    conv2d,
+    linear,
+    matmul,
+    max_pool2d,
+    relu,
+    sigmoid,
+)
+
+__all__ = [
+    "autograd",
+    "backends",
+    "build_info",
+    "conv2d",
+    "functional",
+    "linear",
+    "matmul",
+    "max_pool2d",
+    "nn",
+    "relu",
+    "sigmoid",
+]

@@ -1,0 +1,20 @@
+"""The ``torch.autograd.Function`` of each operator.
+
+``apply`` takes the arguments of ``torch.ops.torchconv.<name>``, all of them, in order.
+"""
+
+from torchconv.ops.conv2d import Conv2dFunction
+from torchconv.ops.linear import LinearFunction
+from torchconv.ops.matmul import MatMulFunction
+from torchconv.ops.max_pool2d import MaxPool2dFunction
+from torchconv.ops.relu import ReLUFunction
+from torchconv.ops.sigmoid import SigmoidFunction
+
+__all__ = [
+    "Conv2dFunction",
+    "LinearFunction",
+    "MatMulFunction",
+    "MaxPool2dFunction",
+    "ReLUFunction",
+    "SigmoidFunction",
+]

@@ -1,0 +1,74 @@
+"""Which kernels run: instruction sets and huge pages.
+
+Choices hold for the whole process; the environment sets them before the first call
+(``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torchconv import _C
+
+
+def available_cpu_isas() -> list[str]:
+    """Instruction sets that this CPU can run, narrowest first.
+
+    Returns:
+        Some of ``baseline``, ``avx2``, ``avx512``, ``avx512_bf16``.
+
+    Example:
+        >>> "baseline" in torchconv.backends.available_cpu_isas()
+        True
+    """
+    return _C.available_isas()
+
+
+def get_cpu_isa() -> str:
+    """The instruction set in use; unless chosen, the widest available one."""
+    return _C.get_isa()
+
+
+@contextmanager
+def cpu_isa(name: str) -> Iterator[None]:
+    """Runs a block with the kernels of one instruction set.
+
+    Args:
+        name: One of :func:`available_cpu_isas`.
+
+    Raises:
+        ValueError: If this CPU cannot run it.
+
+    Example:
+        >>> with torchconv.backends.cpu_isa("baseline"):
+        ...     torchconv.backends.get_cpu_isa()
+        'baseline'
+    """
+    before = _C.get_isa()
+    _C.set_isa(name)
+    try:
+        yield
+    finally:
+        _C.set_isa(before)
+
+
+@contextmanager
+def huge_pages(on: bool) -> Iterator[None]:
+    """Runs a block with or without huge pages for results of 8 MiB and more.
+
+    A fresh result costs one page fault for every 4 KiB written, often more than the work itself;
+    with huge pages, one for every 2 MiB. On by default; it takes effect where the operating system
+    has transparent huge pages set to ``madvise`` or ``always``.
+
+    Args:
+        on: Whether to ask for them.
+
+    Example:
+        >>> with torchconv.backends.huge_pages(False):
+        ...     out = torchconv.sigmoid(torch.randn(10))
+    """
+    before = _C.get_huge_pages()
+    _C.set_huge_pages(on)
+    try:
+        yield
+    finally:
+        _C.set_huge_pages(before)

@@ -1,0 +1,10 @@
+"""The operators as functions, named and called as in ``torch.nn.functional``."""
+
+from torchconv.ops.conv2d import conv2d
+from torchconv.ops.linear import linear
+from torchconv.ops.matmul import matmul
+from torchconv.ops.max_pool2d import max_pool2d
+from torchconv.ops.relu import relu
+from torchconv.ops.sigmoid import sigmoid
+
+__all__ = ["conv2d", "linear", "matmul", "max_pool2d", "relu", "sigmoid"]

@@ -1,0 +1,87 @@
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.modules.utils import _pair
+
+from torchconv.ops._arguments import conv_padding
+from torchconv.ops.conv2d import conv2d
+
+
+class Conv2d(torch.nn.Conv2d):
+    """Convolution layer with the parameters of ``torch.nn.Conv2d``; see :func:`torchconv.conv2d`.
+
+    Beyond torch's, ``padding='same'`` works with any stride, and padding may be different on all
+    four sides.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: One integer or (height, width).
+        stride: One integer or (height, width).
+        padding: One integer, (height, width), (left, right, top, bottom), ``'same'`` or
+            ``'valid'``.
+        dilation: One integer or (height, width).
+        groups: Number of groups into which channels are divided.
+        bias: Whether to add a learnable bias.
+        padding_mode: ``'zeros'``, ``'reflect'``, ``'replicate'`` or ``'circular'``.
+        device: Device of the parameters.
+        dtype: Type of the parameters.
+
+    Example:
+        >>> torchconv.nn.Conv2d(3, 8, 3, stride=2, padding="same")(torch.randn(1, 3, 7, 7)).shape
+        torch.Size([1, 8, 4, 4])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        # torch's own constructor would refuse what only this class can do, so it sees no padding.
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            0,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
+        amounts = self._amounts(padding, (0, 0))  # refuses what is no padding at all
+        if any(amount < 0 for amount in amounts):
+            raise ValueError(f"conv2d: expected padding to be non-negative, but got {padding!r}")
+        self.padding = padding if isinstance(padding, str) else tuple(_pair(padding))
+        # What torch.nn.Conv2d keeps for F.pad, for those who look; 'same' with a stride has no
+        # fixed amounts, and forward asks for them each time.
+        self._reversed_padding_repeated_twice = amounts
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps ``Tensor[batch, in_channels, height, width]`` (or without batch) to the output."""
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            amounts = self._amounts(padding, input.shape[-2:])
+            input, padding = torch.nn.functional.pad(input, amounts, mode=self.padding_mode), 0
+        return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def _amounts(self, padding: Any, input_size: Sequence[int]) -> list[int]:
+        return conv_padding(
+            "conv2d", padding, input_size, self.kernel_size, [*self.stride], [*self.dilation]
+        )

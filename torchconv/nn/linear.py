@@ -1,0 +1,25 @@
+import torch
+from torch import Tensor
+
+from torchconv.ops.linear import linear
+
+
+class Linear(torch.nn.Linear):
+    """Fully connected layer with the parameters of ``torch.nn.Linear``; see
+    :func:`torchconv.linear`.
+
+    Args:
+        in_features: Size of the last dimension of the input.
+        out_features: Size of the last dimension of the output.
+        bias: Whether to add a learnable bias.
+        device: Device of the parameters.
+        dtype: Type of the parameters.
+
+    Example:
+        >>> torchconv.nn.Linear(3, 4)(torch.randn(2, 3)).shape
+        torch.Size([2, 4])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps ``Tensor[*, in_features]`` to ``Tensor[*, out_features]``."""
+        return linear(input, self.weight, self.bias)

@@ -1,0 +1,80 @@
+"""Matrix product: out[..., i, j] = Σ_k a[..., i, k] · b[..., k, j]."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import Function
+
+from torchconv.ops._arguments import check_tensors
+from torchconv.ops._operator import kernel, operator
+
+
+class MatMulFunction(Function):
+    """Differentiates the product of two tensors of at least two dimensions.
+
+    With G the gradient of the output, the gradients are G · bᵀ and aᵀ · G, summed over the
+    dimensions that were broadcast. Being products themselves, they can be differentiated again.
+    """
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor) -> Tensor:
+        return _matmul_kernel(a, b)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        a, b = inputs
+        ctx.a_shape, ctx.b_shape = a.shape, b.shape
+        needs_a, needs_b = ctx.needs_input_grad
+        ctx.save_for_backward(a if needs_b else None, b if needs_a else None)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = ctx.saved_tensors
+        grad_a = grad_b = None
+        if ctx.needs_input_grad[0]:
+            grad_a = matrix_product(grad_out, b.mT).sum_to_size(ctx.a_shape)
+        if ctx.needs_input_grad[1]:
+            if len(ctx.b_shape) == 2:
+                # One matrix for the whole batch: the sum over the batch is part of the product.
+                a, grad_out = a.reshape(-1, a.shape[-1]), grad_out.reshape(-1, grad_out.shape[-1])
+            grad_b = matrix_product(a.mT, grad_out).sum_to_size(ctx.b_shape)
+        return grad_a, grad_b
+
+
+_matmul_kernel = kernel("matmul")
+matrix_product = operator("matmul", MatMulFunction.apply)
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    r"""Multiplies two tensors as torch.matmul does.
+
+    .. math:: \text{out}_{\dots ij} = \sum_k a_{\dots ik} \, b_{\dots kj}
+
+    A one-dimensional ``a`` counts as a row and a one-dimensional ``b`` as a column; that dimension
+    is absent from the result. Leading dimensions broadcast. Transposed and sliced operands are read
+    where they are, without a copy. 16-bit types are summed in float32 and rounded once.
+
+    Args:
+        a: ``Tensor[*, n, k]`` or ``Tensor[k]``; float32, float64, bfloat16 or float16.
+        b: ``Tensor[*, k, m]`` or ``Tensor[k]``, of the same dtype and device.
+
+    Returns:
+        ``Tensor[*, n, m]``, contiguous.
+
+    Raises:
+        RuntimeError: If shapes, dtypes or devices do not fit together.
+
+    Example:
+        >>> torchconv.matmul(torch.ones(2, 3), torch.ones(3, 4)).shape
+        torch.Size([2, 4])
+    """
+    check_tensors("matmul", a=a, b=b)
+    if a.dim() == 0 or b.dim() == 0:
+        name, rank = ("a", a.dim()) if a.dim() == 0 else ("b", b.dim())
+        raise RuntimeError(f"matmul: expected {name} to have at least 1 dimension, but got {rank}")
+    out = matrix_product(
+        a.unsqueeze(0) if a.dim() == 1 else a, b.unsqueeze(1) if b.dim() == 1 else b
+    )
+    if b.dim() == 1:
+        out = out.squeeze(-1)
+    return out.squeeze(-1 if b.dim() == 1 else -2) if a.dim() == 1 else out

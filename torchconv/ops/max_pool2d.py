@@ -1,0 +1,181 @@
+"""Two-dimensional max-pooling and its gradient."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+from torch import Tensor
+from torch.autograd import Function
+
+from torchconv.ops._arguments import check_tensors, pair
+from torchconv.ops._operator import kernel, operator
+
+Ints = list[int]
+
+
+class MaxPool2dFunction(Function):
+    """Differentiates max_pool2d from the offsets of the maxima in their windows.
+
+    Returns (out, offsets). An offset is ``row * kernel_w + column`` in one byte (four for windows
+    of more than 255 elements): with the output, all that backward keeps; neither x nor int64
+    indices.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, *window: Any) -> tuple[Tensor, Tensor]:
+        return _with_offsets_kernel(x, *window)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        x, *ctx.window = inputs
+        _, offsets = output
+        ctx.input_size = x.shape[2:]
+        ctx.mark_non_differentiable(offsets)
+        ctx.set_materialize_grads(False)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(offsets)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+        if grad_out is None:
+            return (None,) * 6
+        (offsets,) = ctx.saved_tensors
+        grad_x = _backward(grad_out, offsets, ctx.input_size, *ctx.window)
+        return grad_x, None, None, None, None, None
+
+
+class MaxPool2dBackwardFunction(Function):
+    """Differentiates the scatter grad_x[place of the maximum] += grad_out: the gather below."""
+
+    @staticmethod
+    def forward(grad_out: Tensor, offsets: Tensor, input_size: Ints, *window: Any) -> Tensor:
+        return _backward_kernel(grad_out, offsets, input_size, *window)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, offsets, _, *ctx.window = inputs
+        ctx.save_for_backward(offsets)
+
+    @staticmethod
+    def backward(ctx: Any, grad_grad_x: Tensor) -> tuple[Tensor | None, ...]:
+        (offsets,) = ctx.saved_tensors
+        return _gather(grad_grad_x, offsets, *ctx.window), *(None,) * 7
+
+
+class MaxPool2dGatherFunction(Function):
+    """Differentiates the gather out = x[place of the maximum]: the scatter above."""
+
+    @staticmethod
+    def forward(x: Tensor, offsets: Tensor, *window: Any) -> Tensor:
+        return _gather_kernel(x, offsets, *window)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, offsets, *ctx.window = inputs
+        ctx.input_size = x.shape[2:]
+        ctx.save_for_backward(offsets)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        (offsets,) = ctx.saved_tensors
+        return _backward(grad_out, offsets, ctx.input_size, *ctx.window), *(None,) * 6
+
+
+def _apply_without_offsets(*args: Any) -> Tensor:
+    out: Tensor = MaxPool2dFunction.apply(*args)[0]
+    return out
+
+
+_with_offsets_kernel = kernel("max_pool2d_with_offsets")
+_backward_kernel = kernel("max_pool2d_backward")
+_gather_kernel = kernel("max_pool2d_gather")
+_max_pool2d = operator("max_pool2d", _apply_without_offsets)
+_with_offsets = operator("max_pool2d_with_offsets", MaxPool2dFunction.apply)
+_backward = operator("max_pool2d_backward", MaxPool2dBackwardFunction.apply)
+_gather = operator("max_pool2d_gather", MaxPool2dGatherFunction.apply)
+_indices = kernel("max_pool2d_indices")
+
+
+@overload
+def max_pool2d(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = ...,
+    padding: int | Sequence[int] = ...,
+    dilation: int | Sequence[int] = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+) -> Tensor: ...
+@overload
+def max_pool2d(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = ...,
+    padding: int | Sequence[int] = ...,
+    dilation: int | Sequence[int] = ...,
+    ceil_mode: bool = ...,
+    return_indices: bool = ...,
+) -> Tensor | tuple[Tensor, Tensor]: ...
+def max_pool2d(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    r"""Takes the maximum of each window.
+
+    .. math::
+        \text{out}_{n,c,p,q} = \max_{r,s} x_{n,\; c,\;
+        p \cdot \text{stride} + r \cdot \text{dilation} - \text{padding},\;
+        q \cdot \text{stride} + s \cdot \text{dilation} - \text{padding}}
+
+    over the elements inside the image. The first of equal maxima counts, and NaN counts as larger
+    than any number. A window that dilation puts wholly into the padding gives -inf and index -1.
+
+    Args:
+        x: ``Tensor[batch, channels, height, width]``, or without batch; float32, float64, bfloat16
+            or
+            float16, any strides.
+        kernel_size: Size of the window, one integer or (height, width).
+        stride: Step of the window; ``kernel_size`` if None.
+        padding: Padding on both sides, at most half of the dilated window.
+        dilation: Distance between the elements of the window.
+        ceil_mode: Whether the last window may hang over the end (it must start inside).
+        return_indices: Whether to return the places of the maxima as well.
+
+    Returns:
+        ``Tensor[batch, channels, out_h, out_w]`` in the memory format of ``x``, and with
+        ``return_indices`` an int64 tensor of the same shape: the places of the maxima, counted over
+        the flat, unpadded plane, as ``torch.nn.MaxUnpool2d`` takes them. out_h is floor (or ceil)
+        of ((height + 2 · padding - dilation · (kernel_h - 1) - 1) / stride) + 1.
+
+    Raises:
+        RuntimeError: If shapes, dtypes or sizes do not fit together.
+        TypeError: If an argument has the wrong type.
+
+    Example:
+        >>> torchconv.max_pool2d(torch.arange(16.0).reshape(1, 1, 4, 4), 2)
+        tensor([[[[ 5.,  7.],
+                  [13., 15.]]]])
+    """
+    check_tensors("max_pool2d", x=x)
+    unbatched = x.dim() == 3
+    if unbatched:
+        x = x.unsqueeze(0)
+    kernel_sizes = pair("max_pool2d", "kernel_size", kernel_size)
+    window = (
+        kernel_sizes,
+        # torch takes an empty stride for none, too.
+        kernel_sizes if stride is None or stride == [] else pair("max_pool2d", "stride", stride),
+        pair("max_pool2d", "padding", padding),
+        pair("max_pool2d", "dilation", dilation),
+        bool(ceil_mode),
+    )
+    if not return_indices:
+        out = _max_pool2d(x, *window)
+        return out.squeeze(0) if unbatched else out
+    out, offsets = _with_offsets(x, *window)
+    indices = _indices(offsets, x.shape[2:], *window)
+    return (out.squeeze(0), indices.squeeze(0)) if unbatched else (out, indices)
