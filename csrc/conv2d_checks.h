@@ -22,8 +22,8 @@ BasicConv2dShape<Int> conv2d_shape(const char* op, IntList<Int> x, IntList<Int> 
   check_length(op, padding, "padding", 4, "left, right, top, bottom");
   check_length(op, dilation, "dilation", 2, "height, width");
   check_at_least(op, stride, "stride", 1, "positive");
-  check_at_least(op, padding, "padding", 0, "non-negative");
   check_at_least(op, dilation, "dilation", 1, "positive");
+  check_at_least(op, padding, "padding", 0, "non-negative");
   TORCHCONV_EXPECT(groups >= 1, op, groups, "groups to be positive");
   check_at_least<Int>(op, weight.slice(2), "kernel_size", 1, "positive");
   TORCHCONV_EXPECT(x[1] % groups == 0, op, x[1],

@@ -42,6 +42,7 @@ struct View4 {
 constexpr int64_t kTileRows = 96;
 constexpr int64_t kTileCols = 256;
 constexpr int64_t kTileDepth = 256;
+constexpr int64_t kSpan = 16 * kTileDepth;
 
 inline int64_t tile_count(int64_t rows, int64_t cols) {
   return ceil_div(rows, kTileRows) * ceil_div(cols, kTileCols);
@@ -49,7 +50,7 @@ inline int64_t tile_count(int64_t rows, int64_t cols) {
 
 template <class T>
 constexpr int64_t gemm_scratch_bytes() {
-  return (kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) * sizeof(Accumulator<T>);
+  return (2 * kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) * sizeof(Accumulator<T>);
 }
 
 /// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias[cols]

@@ -18,7 +18,7 @@ at::Tensor linear_cpu(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor linear_backward_bias_cpu(const at::Tensor& grad_out) {
   check_linear_backward_bias(grad_out);
   const int64_t channels = grad_out.size(-1);
-  const at::Tensor rows = grad_out.reshape({-1, channels});
+  const at::Tensor rows = grad_out.dim() == 1 ? grad_out.unsqueeze(0) : grad_out.flatten(0, -2);
   at::Tensor grad_bias = empty_result({channels}, grad_out.options());
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);

@@ -1,3 +1,5 @@
+"""Fully connected layer."""
+
 import torch
 from torch import Tensor
 
@@ -5,8 +7,7 @@ from torchconv.ops.linear import linear
 
 
 class Linear(torch.nn.Linear):
-    """Fully connected layer with the parameters of ``torch.nn.Linear``; see
-    :func:`torchconv.linear`.
+    """Fully connected layer, as ``torch.nn.Linear``; see :func:`torchconv.linear`.
 
     Args:
         in_features: Size of the last dimension of the input.

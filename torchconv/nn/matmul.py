@@ -1,3 +1,5 @@
+"""Matrix product as a layer."""
+
 import torch
 from torch import Tensor
 

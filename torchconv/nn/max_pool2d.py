@@ -1,3 +1,5 @@
+"""Max-pooling layer."""
+
 import torch
 from torch import Tensor
 

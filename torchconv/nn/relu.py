@@ -1,3 +1,5 @@
+"""ReLU layer."""
+
 import torch
 from torch import Tensor
 

@@ -1,3 +1,5 @@
+"""Sigmoid layer."""
+
 import torch
 from torch import Tensor
 

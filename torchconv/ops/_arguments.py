@@ -31,10 +31,8 @@ def integer(op: str, name: str, value: Any) -> Any:
 
 def integers(op: str, name: str, value: Any) -> list[Any]:
     """A list of integers from one integer or several."""
-    several = (
-        value if isinstance(value, Iterable) and not isinstance(value, torch.Tensor) else [value]
-    )
-    return [integer(op, name, number) for number in several]
+    several = isinstance(value, Iterable) and not isinstance(value, torch.Tensor)
+    return [integer(op, name, number) for number in (value if several else [value])]
 
 
 def pair(op: str, name: str, value: Any) -> list[Any]:
@@ -61,10 +59,8 @@ def conv_padding(
         return [0, 0, 0, 0]
     if padding == "same":
         amounts: list[Any] = []
-        sizes = list(
-            zip(input_size, kernel_size, pair(op, "stride", stride), dilation, strict=False)
-        )
-        for size, kernel, step, spread in reversed(sizes):  # width first, as F.pad has it
+        sizes = zip(input_size, kernel_size, stride, dilation, strict=False)
+        for size, kernel, step, spread in reversed(list(sizes)):  # width first, as F.pad has it
             extent = (kernel - 1) * spread + 1
             if isinstance(step, int) and step == 1:
                 total = extent - 1

@@ -7,7 +7,7 @@ from torch.autograd import Function
 
 from torchconv.ops._arguments import check_tensors
 from torchconv.ops._operator import kernel, operator
-from torchconv.ops.matmul import matrix_product
+from torchconv.ops.matmul import as_rows, matrix_product
 
 
 class LinearFunction(Function):
@@ -20,6 +20,7 @@ class LinearFunction(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, weight, _ = inputs
+        ctx.x_shape = x.shape
         needs_x, needs_weight, _ = ctx.needs_input_grad
         ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None)
 
@@ -29,11 +30,9 @@ class LinearFunction(Function):
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         grad_x = grad_weight = grad_bias = None
         if needs_x:
-            rows = grad_out.unsqueeze(0) if grad_out.dim() == 1 else grad_out
-            grad_x = matrix_product(rows, weight).reshape(*grad_out.shape[:-1], weight.shape[1])
+            grad_x = matrix_product(as_rows(grad_out), weight).reshape(ctx.x_shape)
         if needs_weight:
-            rows = grad_out.reshape(-1, grad_out.shape[-1])
-            grad_weight = matrix_product(rows.mT, x.reshape(rows.shape[0], x.shape[-1]))
+            grad_weight = matrix_product(as_rows(grad_out).mT, as_rows(x))
         if needs_bias:
             grad_bias = _linear_backward_bias(grad_out)
         return grad_x, grad_weight, grad_bias

@@ -9,6 +9,11 @@ from torchconv.ops._arguments import check_tensors
 from torchconv.ops._operator import kernel, operator
 
 
+def as_rows(x: Tensor) -> Tensor:
+    """``Tensor[*, columns]`` as ``Tensor[rows, columns]``."""
+    return x.unsqueeze(0) if x.dim() == 1 else x.flatten(0, -2)
+
+
 class MatMulFunction(Function):
     """Differentiates the product of two tensors of at least two dimensions.
 
@@ -36,7 +41,7 @@ class MatMulFunction(Function):
         if ctx.needs_input_grad[1]:
             if len(ctx.b_shape) == 2:
                 # One matrix for the whole batch: the sum over the batch is part of the product.
-                a, grad_out = a.reshape(-1, a.shape[-1]), grad_out.reshape(-1, grad_out.shape[-1])
+                a, grad_out = as_rows(a), as_rows(grad_out)
             grad_b = matrix_product(a.mT, grad_out).sum_to_size(ctx.b_shape)
         return grad_a, grad_b
 
@@ -75,6 +80,5 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     out = matrix_product(
         a.unsqueeze(0) if a.dim() == 1 else a, b.unsqueeze(1) if b.dim() == 1 else b
     )
-    if b.dim() == 1:
-        out = out.squeeze(-1)
+    out = out.squeeze(-1) if b.dim() == 1 else out
     return out.squeeze(-1 if b.dim() == 1 else -2) if a.dim() == 1 else out

@@ -1,20 +1,23 @@
-// out[c] = Σ x[n, c, h, w], in blocks of at most kTileDepth terms per lane.
+// out[c] = Σ x[n, c, h, w]
 
-// Adds up values in blocks, so that the error grows with the number of blocks, not of values.
+// Adds up values in blocks of kTileDepth and spans of kSpan terms, as gemm.h does, for accuracy.
 template <class V>
 struct BlockSum {
-  V total = {}, block = {};
+  V total = {}, span = {}, block = {};
   int64_t terms = 0;
 
   void add(V value) {
     block += value;
-    if (++terms == kTileDepth) flush();
+    if (++terms % kTileDepth == 0) {
+      span += block;
+      block = V{};
+      if (terms % kSpan == 0) {
+        total += span;
+        span = V{};
+      }
+    }
   }
-  void flush() {
-    total += block;
-    block = V{};
-    terms = 0;
-  }
+  V result() const { return total + (span + block); }
 };
 
 // Planes whose rows are contiguous: lanes run along the row.
@@ -35,10 +38,9 @@ inline Accumulator<T> sum_channel(const ChannelSumArgs<T>& args, int64_t channel
       for (; w < args.width; ++w) rest.add(widen(row[w * x.w]));
     }
   }
-  lanes.flush();
-  rest.flush();
-  Acc sum = rest.total;
-  for (int64_t i = 0; i < kStep; ++i) sum += lanes.total[i];
+  const Vec<Acc> lane_sums = lanes.result();
+  Acc sum = rest.result();
+  for (int64_t i = 0; i < kStep; ++i) sum += lane_sums[i];
   return sum;
 }
 
@@ -56,8 +58,7 @@ inline void sum_channels(const ChannelSumArgs<T>& args, int64_t channel, int64_t
       }
     }
   }
-  sum.flush();
-  store_first(args.out + channel, sum.total, count);
+  store_first(args.out + channel, sum.result(), count);
 }
 
 template <class T>

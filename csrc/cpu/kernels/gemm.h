@@ -7,7 +7,9 @@
 //
 //   a.pack(first, count, k, depth, panel, width): panel[j * width + i] = element(first + i, k + j)
 //
-// Summation order: blocks of kTileDepth terms, each summed in a register, added up in order.
+// Summation order: blocks of kTileDepth terms, each summed in a register, are added up in order to
+// spans of kSpan terms, and these to the result. So the error grows with the cube root of the
+// length.
 
 // A matrix whose two indices are axes of a tensor.
 template <class T>
@@ -145,44 +147,79 @@ inline void pack_block(const Operand& operand, int64_t first, int64_t count, int
   }
 }
 
-// One tile of the output: rows [row, row + rows) and columns [col, col + cols), summed over [k,
-// k_end).
-template <class T, class A, class B, class Store>
-void gemm_tile(const A& a, const B& b, const Store& store_row, int64_t row, int64_t rows,
-               int64_t col, int64_t cols, int64_t k, int64_t k_end, void* scratch) {
-  using Acc = Accumulator<T>;
-  using Kernel = MicroKernel<T>;
-  using P = typename Kernel::Panel;
-  constexpr int64_t kWidth = 2 * kLanes<Acc>;
-  static_assert(kTileRows % kGemmRows == 0 && kTileCols % kWidth == 0, "tiles hold whole panels");
-  Acc* sums = static_cast<Acc*>(scratch);  // [kTileRows, kTileCols]
-  P* a_block = reinterpret_cast<P*>(sums + kTileRows * kTileCols);
-  P* b_block = a_block + kTileRows * kTileDepth;
+// A tile of the output: its place, its size and the part of the sum that it takes.
+struct Tile {
+  int64_t row, rows, col, cols, k, k_end;
+};
 
-  if (k == k_end) fill_zero(sums, 1, kTileRows * kTileCols);
-  for (int64_t k0 = k; k0 < k_end; k0 += kTileDepth) {
-    const int64_t depth = least(kTileDepth, k_end - k0);
+// Scratch of one thread, as gemm_scratch_bytes counts it.
+template <class T>
+struct Scratch {
+  using Acc = Accumulator<T>;
+  using Panel = typename MicroKernel<T>::Panel;
+
+  Acc* sums;    // [kTileRows, kTileCols]: up to kSpan terms
+  Acc* totals;  // the same: spans added up
+  Panel* a;     // [panels, depth, kGemmRows]
+  Panel* b;     // [panels, depth, two vectors]
+
+  explicit Scratch(void* memory)
+      : sums(static_cast<Acc*>(memory)),
+        totals(sums + kTileRows * kTileCols),
+        a(reinterpret_cast<Panel*>(totals + kTileRows * kTileCols)),
+        b(a + kTileRows * kTileDepth) {}
+};
+
+// scratch.sums = a · b over one span of a tile
+template <class T, class A, class B>
+void multiply_span(const A& a, const B& b, const Tile& tile, const Scratch<T>& scratch) {
+  using Kernel = MicroKernel<T>;
+  constexpr int64_t kWidth = 2 * kLanes<Accumulator<T>>;
+  static_assert(kTileRows % kGemmRows == 0 && kTileCols % kWidth == 0, "tiles hold whole panels");
+  for (int64_t k = tile.k; k < tile.k_end; k += kTileDepth) {
+    const int64_t depth = least(kTileDepth, tile.k_end - k);
     const int64_t packed_depth = ceil_div(depth, Kernel::kGroup) * Kernel::kGroup;
-    pack_block<T>(a, row, rows, k0, depth, kGemmRows, a_block);
-    pack_block<T>(b, col, cols, k0, depth, kWidth, b_block);
-    for (int64_t j = 0; j < cols; j += kWidth) {
-      for (int64_t i = 0; i < rows; i += kGemmRows) {
-        multiply_rows<Kernel, kGemmRows>(least<int64_t>(kGemmRows, rows - i), packed_depth,
-                                         a_block + i * packed_depth, b_block + j * packed_depth,
-                                         sums + i * kTileCols + j, k0 > k);
+    pack_block<T>(a, tile.row, tile.rows, k, depth, kGemmRows, scratch.a);
+    pack_block<T>(b, tile.col, tile.cols, k, depth, kWidth, scratch.b);
+    for (int64_t j = 0; j < tile.cols; j += kWidth) {
+      for (int64_t i = 0; i < tile.rows; i += kGemmRows) {
+        multiply_rows<Kernel, kGemmRows>(least<int64_t>(kGemmRows, tile.rows - i), packed_depth,
+                                         scratch.a + i * packed_depth, scratch.b + j * packed_depth,
+                                         scratch.sums + i * kTileCols + j, k > tile.k);
       }
     }
   }
-  for (int64_t i = 0; i < rows; ++i) store_row(row + i, col, cols, sums + i * kTileCols);
+}
+
+// Computes and stores one tile.
+template <class T, class A, class B, class Store>
+void gemm_tile(const A& a, const B& b, const Store& store_row, const Tile& tile, void* memory) {
+  const Scratch<T> scratch(memory);
+  Accumulator<T>* result = scratch.sums;
+  if (tile.k == tile.k_end) fill_zero(result, 1, kTileRows * kTileCols);
+  for (int64_t k = tile.k; k < tile.k_end; k += kSpan) {
+    Tile span = tile;
+    span.k = k;
+    span.k_end = least(k + kSpan, tile.k_end);
+    multiply_span<T>(a, b, span, scratch);
+    if (tile.k_end - tile.k <= kSpan) break;
+    result = scratch.totals;
+    for (int64_t i = 0; i < tile.rows * kTileCols; ++i) {
+      result[i] = k == tile.k ? scratch.sums[i] : result[i] + scratch.sums[i];
+    }
+  }
+  for (int64_t i = 0; i < tile.rows; ++i) {
+    store_row(tile.row + i, tile.col, tile.cols, result + i * kTileCols);
+  }
 }
 
 // The tile with the given number of a [rows, cols] output; tiles of one row strip follow each
 // other.
 template <class T, class A, class B, class Store>
-void gemm_tile_at(int64_t tile, int64_t rows, int64_t cols, const A& a, const B& b,
-                  const Store& store_row, int64_t k, int64_t k_end, void* scratch) {
+void gemm_tile_at(int64_t number, int64_t rows, int64_t cols, const A& a, const B& b,
+                  const Store& store_row, int64_t k, int64_t k_end, void* memory) {
   const int64_t strips = ceil_div(cols, kTileCols);
-  const int64_t row = tile / strips * kTileRows, col = tile % strips * kTileCols;
-  gemm_tile<T>(a, b, store_row, row, least(kTileRows, rows - row), col,
-               least(kTileCols, cols - col), k, k_end, scratch);
+  const int64_t row = number / strips * kTileRows, col = number % strips * kTileCols;
+  const Tile tile{row, least(kTileRows, rows - row), col, least(kTileCols, cols - col), k, k_end};
+  gemm_tile<T>(a, b, store_row, tile, memory);
 }

@@ -21,6 +21,13 @@ struct ExpSeries<double> {
   static constexpr int kMantissaBits = 52, kExponentBias = 1023;
 };
 
+template <class T>
+constexpr T one_over_factorial(int k) {
+  T factorial = 1;
+  for (int i = 2; i <= k; ++i) factorial *= i;
+  return 1 / factorial;
+}
+
 // exp(x) for x <= 0, gradually down to the last subnormal; NaN stays NaN.
 template <class T>
 inline Vec<T> exp_of_nonpositive(Vec<T> x) {
@@ -30,8 +37,10 @@ inline Vec<T> exp_of_nonpositive(Vec<T> x) {
   const Vec<T> n = (x * S::kLog2E + S::kRound) - S::kRound;
   const Vec<T> r = (x - n * S::kLn2High) - n * S::kLn2Low;
 
-  Vec<T> sum = broadcast<T>(1);
-  for (int k = S::kTerms; k >= 1; --k) sum = sum * r * (T(1) / k) + T(1);
+  Vec<T> sum = broadcast(one_over_factorial<T>(S::kTerms));
+#pragma GCC unroll 16
+  for (int k = S::kTerms - 1; k >= 2; --k) sum = sum * r + one_over_factorial<T>(k);
+  sum = T(1) + (r + r * r * sum);  // the largest term last, so that only its rounding counts
 
   // 2^n in two factors, since 2^n itself may be too small for a normal number.
   const Vec<Bits<T>> whole = __builtin_convertvector(n, Vec<Bits<T>>);
@@ -41,12 +50,17 @@ inline Vec<T> exp_of_nonpositive(Vec<T> x) {
   return sum * first * second;
 }
 
-// With z = exp(-|x|) nothing overflows: 1 / (1 + z) for x >= 0, z / (1 + z) below.
+// With z = exp(-|x|) nothing overflows: 1 / (1 + z) for x >= 0, z / (1 + z) below. What 1 + z loses
+// in rounding is put back to first order, with 1 / (1 + z) read off the quotient.
 template <class T>
 inline Vec<T> sigmoid_of(Vec<T> x) {
   const Vec<T> z = exp_of_nonpositive<T>(x < 0 ? x : -x);
   const Vec<T> one = broadcast<T>(1);
-  return (x < 0 ? z : one) / (one + z);
+  const Vec<T> denominator = one + z;
+  const Vec<T> lost = z - (denominator - one);
+  const Vec<T> quotient = (x < 0 ? z : one) / denominator;
+  const Vec<T> inverse = x < 0 ? one - quotient : quotient;
+  return quotient - quotient * (lost * inverse);
 }
 
 template <class T>

@@ -1,0 +1,56 @@
+"""How results are judged: against float64, with bounds that follow from the arithmetic.
+
+For sums of products the error is measured in units of |a|·|b|, the same sum over absolute values:
+the error of one element relative to its own value says more about cancellation than about a kernel.
+"""
+
+import numpy as np
+import torch
+
+FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+REAL = [torch.float32, torch.float64]
+
+
+def double(*tensors):
+    """Independent float64 copies that require grad where their originals do."""
+    copies = [
+        None if t is None else t.detach().double().requires_grad_(t.requires_grad) for t in tensors
+    ]
+    return copies if len(copies) > 1 else copies[0]
+
+
+def assert_sum_close(actual, expected, scale):
+    """``actual`` is within rounding of the float64 sum ``expected``; ``scale`` is Σ|a||b|.
+
+    float32 and float64 may lose 4 units of ``scale``; 16-bit types are summed in float32 and rounded
+    once, so half a unit of the result, and the float32 error.
+    """
+    assert actual.shape == expected.shape
+    error = (actual.double() - expected).abs()
+    if actual.dtype in REAL:
+        bound = 4 * torch.finfo(actual.dtype).eps * scale
+    else:
+        unit = torch.finfo(actual.dtype).eps / 2
+        bound = unit * 1.01 * expected.abs() + 8 * torch.finfo(torch.float32).eps * scale
+        bound = bound + torch.finfo(actual.dtype).smallest_normal * unit * 2
+    worst = (error / bound.clamp_min(1e-300)).max().item() if error.numel() else 0
+    assert torch.all(error <= bound), f"error is {worst:.3g} times the bound"
+
+
+def small_integers(*shape, dtype, most=3):
+    """Whole numbers so small that sums of thousands of products are exact in every order."""
+    return torch.randint(-most, most + 1, shape).to(dtype)
+
+
+def ulps(actual, expected):
+    """Distance from ``expected`` (NumPy longdouble), in units in the last place of ``actual``."""
+    expected = np.asarray(expected, dtype=np.longdouble)
+    rounded = torch.from_numpy(expected.astype(np.float64)).to(actual.dtype).abs()
+    spacing = torch.nextafter(rounded, torch.tensor(torch.inf, dtype=actual.dtype)).double()
+    spacing = (spacing - rounded.double()).numpy().astype(np.longdouble)
+    return np.abs(actual.detach().double().numpy().astype(np.longdouble) - expected) / spacing
+
+
+def exactly(tensor):
+    """The elements as NumPy longdoubles, with bits to spare beyond float64."""
+    return tensor.detach().double().numpy().astype(np.longdouble)

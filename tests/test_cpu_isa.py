@@ -1,0 +1,104 @@
+"""Instruction sets: how one is chosen, and that none leaks out of its namespace."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import torchconv
+from torchconv import _C, backends
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+
+
+def test_the_widest_instruction_set_is_in_use():
+    result = run("import torchconv; print(torchconv.backends.get_cpu_isa())")
+    assert result.stdout.split() == [backends.available_cpu_isas()[-1]], result.stderr
+
+
+@pytest.mark.parametrize("name", backends.available_cpu_isas())
+def test_environment_variable_chooses(name):
+    code = "import torchconv; print(torchconv.backends.get_cpu_isa())"
+    assert run(code, TORCHCONV_CPU_ISA=name).stdout.split() == [name]
+
+
+def test_context_manager_chooses_and_restores():
+    before = backends.get_cpu_isa()
+    with backends.cpu_isa("baseline"):
+        assert backends.get_cpu_isa() == "baseline"
+    with pytest.raises(ZeroDivisionError), backends.cpu_isa("baseline"):
+        raise ZeroDivisionError
+    assert backends.get_cpu_isa() == before
+
+
+def test_unknown_name_is_refused():
+    message = "cpu_isa: expected one of baseline.* but got 'sse9'"
+    with pytest.raises(ValueError, match=message), backends.cpu_isa("sse9"):
+        pass
+    result = run("import torchconv", TORCHCONV_CPU_ISA="sse9")
+    assert result.returncode != 0
+    assert re.search(message, result.stderr)
+
+
+def test_huge_pages_can_be_switched_off():
+    assert _C.get_huge_pages()
+    with backends.huge_pages(False):
+        assert not _C.get_huge_pages()
+        small = torchconv.relu(torch.ones(3_000_000))
+    assert _C.get_huge_pages()
+    assert torch.equal(small, torchconv.relu(torch.ones(3_000_000)))
+    code = "from torchconv import _C; print(_C.get_huge_pages())"
+    assert run(code, TORCHCONV_HUGE_PAGES="0").stdout.split() == ["False"]
+
+
+# Which namespaces may hold instructions on which registers.
+ALLOWED = {"zmm": ("avx512::", "avx512_bf16::"), "ymm": ("avx2::", "avx512::", "avx512_bf16::")}
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """Every function of the compiled module, by demangled name, as assembler text."""
+    if shutil.which("objdump") is None or "avx2" not in torchconv.build_info["isas"]:
+        pytest.skip("needs objdump and an x86-64 build")
+    command = ["objdump", "-d", "--no-show-raw-insn", "-C", _C.__file__]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(re.findall(r"^[0-9a-f]+ <(.*)>:\n((?:.+\n)*)", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("register", ALLOWED)
+def test_wide_instructions_stay_in_their_namespaces(functions, register):
+    using = [name for name, code in functions.items() if f"%{register}" in code]
+    strays = [
+        name for name in using if not any(f"torchconv::{n}" in name for n in ALLOWED[register])
+    ]
+    assert len(using) > 10
+    assert not strays
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_every_kernel_is_vectorized(functions, isa):
+    register = {"baseline": "%xmm", "avx2": "%ymm", "avx512": "%zmm"}[isa]
+    for kernel in ("sigmoid", "sigmoid_backward", "relu", "relu_backward", "channel_sum"):
+        for element in ("float", "double", "torchconv::bf16", "torchconv::f16"):
+            pattern = rf"torchconv::{isa}::.*\b{kernel}<{element}>\("
+            code = "".join(c for name, c in functions.items() if re.search(pattern, name))
+            assert register in code, (kernel, element)
+    micro = [c for n, c in functions.items() if f"{isa}::" in n and "MicroKernel" in n]
+    assert len(micro) >= 12
+    assert all(register in code for code in micro)
+
+
+def test_bf16_products_use_their_instruction(functions):
+    code = "".join(c for name, c in functions.items() if "avx512_bf16::" in name)
+    assert "vdpbf16ps" in code

@@ -1,0 +1,153 @@
+"""matmul: every tile edge, transposes without a copy, broadcasting, gradients."""
+
+import itertools
+
+import pytest
+import torch
+from accuracy import FLOATS, assert_sum_close, double, small_integers
+
+import torchconv
+
+# (rows, depth, cols) around the tiles 6 and 12 x 8, 16, 32 of the micro-kernels, the panels of 96 x
+# 256 and the blocks of 256 terms.
+EDGES = [(1, 1, 1), (5, 3, 7), (6, 8, 8), (12, 16, 32), (13, 17, 33), (11, 31, 15), (95, 255, 255)]
+EDGES += [(96, 256, 256), (97, 257, 257), (2, 1000, 3), (300, 5, 2), (1, 64, 300), (64, 300, 1)]
+TRANSPOSES = list(itertools.product([False, True], repeat=2))
+
+
+def operand(rows, cols, transpose, dtype, fill=torch.randn):
+    """A matrix that is stored by columns where ``transpose`` says so."""
+    x = fill(cols, rows).to(dtype).t() if transpose else fill(rows, cols).to(dtype)
+    return x
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", EDGES, ids=str)
+@pytest.mark.parametrize("transposes", TRANSPOSES, ids=str)
+def test_matmul_matches_float64(isa, dtype, size, transposes):
+    rows, depth, cols = size
+    a = operand(rows, depth, transposes[0], dtype)
+    b = operand(depth, cols, transposes[1], dtype)
+    out = torchconv.matmul(a, b)
+    assert out.dtype == dtype
+    assert out.is_contiguous()
+    assert_sum_close(out, a.double() @ b.double(), a.double().abs() @ b.double().abs())
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", EDGES, ids=str)
+def test_matmul_is_exact_on_small_integers(isa, dtype, size):
+    rows, depth, cols = size
+    most = 1 if dtype in (torch.bfloat16, torch.float16) else 3
+    a = small_integers(rows, depth, dtype=dtype, most=most)
+    b = small_integers(depth, cols, dtype=dtype, most=most)
+    expected = (a.double() @ b.double()).to(dtype)
+    assert torch.equal(torchconv.matmul(a, b), expected)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((3,), (3,)),
+        ((3,), (3, 4)),
+        ((2, 3), (3,)),
+        ((5, 2, 3), (3,)),
+        ((3,), (5, 3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 1, 2, 3), (7, 3, 4)),
+        ((1, 5, 2, 3), (7, 1, 3, 4)),
+        ((0, 2, 3), (3, 4)),
+        ((2, 0), (0, 4)),
+        ((0, 3), (3, 4)),
+        ((2, 3), (3, 0)),
+        ((4, 2, 3), (0,)),
+        ((4, 0, 2, 3), (1, 3, 5)),
+    ],
+    ids=str,
+)
+def test_matmul_broadcasts_as_torch(a, b):
+    a, b = torch.randn(a, requires_grad=True), torch.randn(b, requires_grad=True)
+    if a.shape[-1] != (b.shape[0] if b.dim() == 1 else b.shape[-2]):
+        b = torch.randn(a.shape[-1], requires_grad=True)
+    out, expected = torchconv.matmul(a, b), torch.matmul(a, b)
+    torch.testing.assert_close(out, expected)
+    assert out.stride() == expected.stride()
+    grad_out = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(out, (a, b), grad_out), torch.autograd.grad(expected, (a, b), grad_out)
+    )
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shapes", [((37, 70), (70, 45)), ((3, 17, 20), (20, 9))], ids=str)
+def test_matmul_backward_matches_float64(isa, dtype, shapes):
+    a, b = (torch.randn(shape).to(dtype).requires_grad_() for shape in shapes)
+    out = torchconv.matmul(a, b)
+    grad_out = torch.randn(out.shape).to(dtype)
+    grads = torch.autograd.grad(out, (a, b), grad_out)
+    for sign, (a64, b64), g in (("value", double(a, b), grad_out.double()),):
+        expected = torch.autograd.grad(a64 @ b64, (a64, b64), g)
+    a64, b64 = double(a.detach().abs(), b.detach().abs())
+    a64.requires_grad_(), b64.requires_grad_()
+    scale = torch.autograd.grad(a64 @ b64, (a64, b64), grad_out.double().abs())
+    for grad, value, size in zip(grads, expected, scale, strict=True):
+        assert_sum_close(grad, value, size)
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        lambda a, b: (a[:, ::2], b[1::2]),
+        lambda a, b: (a[3:].flip(0), b[:, ::3].contiguous().t().contiguous().t()),
+        lambda a, b: (a[:, :1].expand(-1, 24), b[:1].expand(24, -1)),
+    ],
+    ids=["steps", "rows", "expanded"],
+)
+def test_matmul_takes_any_strides(isa, views):
+    a, b = views(torch.randn(20, 24), torch.randn(24, 30))
+    a, b = (a, b) if a.shape[1] == b.shape[0] else (a, b[: a.shape[1]])
+    torch.testing.assert_close(torchconv.matmul(a, b), a @ b)
+
+
+def test_matmul_long_sums_keep_their_accuracy(isa):
+    a, b = torch.rand(3, 200_000), torch.rand(200_000, 2)
+    assert_sum_close(torchconv.matmul(a, b), a.double() @ b.double(), a.double() @ b.double())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_matmul_accumulates_16_bit_types_in_float32(isa, dtype):
+    a = torch.full((1, 4096), 1.0, dtype=dtype)
+    assert torchconv.matmul(a, a.t()).item() == 4096
+    if dtype == torch.float16:
+        values = torch.tensor([[60000.0, 60000.0, -60000.0]], dtype=dtype)
+        assert torchconv.matmul(values, torch.ones(3, 1, dtype=dtype)).item() == 60000
+
+
+def test_matmul_row_does_not_depend_on_other_rows_or_threads(isa):
+    a, b = torch.randn(200, 700), torch.randn(700, 300)
+    whole = torchconv.matmul(a, b)
+    threads = torch.get_num_threads()
+    try:
+        for n in (1, 2, 3):
+            torch.set_num_threads(n)
+            assert torch.equal(torchconv.matmul(a, b), whole)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(torchconv.matmul(a[7:8], b), whole[7:8])
+    assert torch.equal(torchconv.matmul(a[50:], b[:, 5:]), whole[50:, 5:])
+
+
+def test_matmul_gradcheck(isa):
+    a = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(torchconv.matmul, (a, b))
+    assert torch.autograd.gradgradcheck(torchconv.matmul, (a, b))
+
+
+@pytest.mark.parametrize(("needs", "saved"), [((True, False), 1), ((False, True), 0)])
+def test_matmul_saves_only_what_its_gradient_needs(needs, saved):
+    a, b = (torch.randn(4, 4, requires_grad=need) for need in needs)
+    kept = [t for t in torchconv.matmul(a, b).grad_fn.saved_tensors if t is not None]
+    assert [t.data_ptr() for t in kept] == [(a, b)[saved].data_ptr()]

@@ -1,0 +1,185 @@
+"""max_pool2d: values, indices and gradients exactly as torch's, over every kind of window."""
+
+import pytest
+import torch
+from accuracy import FLOATS
+from layouts import LAYOUTS, channels_last, in_layout
+
+import torchconv
+
+# (shape of x, arguments in torch's functional order)
+CASES = {
+    "k2s2": ((2, 3, 8, 10), {"kernel_size": 2}),
+    "k2s2-odd": ((2, 3, 9, 11), {"kernel_size": 2}),
+    "k3s2": ((1, 5, 13, 33), {"kernel_size": 3, "stride": 2}),
+    "k3s2p1": ((1, 17, 12, 35), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "k3s1p1": ((2, 3, 6, 67), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    "tall": ((1, 2, 12, 6), {"kernel_size": (5, 1), "stride": (2, 3)}),
+    "wide": ((1, 2, 5, 40), {"kernel_size": (1, 4), "stride": 1, "padding": (0, 2)}),
+    "dilation": ((1, 3, 11, 14), {"kernel_size": 3, "stride": 2, "dilation": 2, "padding": 1}),
+    "dilation-both": ((1, 2, 9, 20), {"kernel_size": (2, 3), "stride": 1, "dilation": (3, 4)}),
+    "ceil": ((2, 3, 8, 9), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
+    "ceil-padding": (
+        (1, 2, 7, 7),
+        {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True},
+    ),
+    "ceil-over-input": ((1, 2, 2, 2), {"kernel_size": 3, "stride": 3, "ceil_mode": True}),
+    "stride-over-kernel": ((1, 3, 12, 37), {"kernel_size": 2, "stride": 5}),
+    "one-window": ((2, 3, 4, 5), {"kernel_size": (4, 5)}),
+    "k1": ((1, 2, 5, 6), {"kernel_size": 1}),
+    "15x17-one-byte": ((1, 2, 16, 20), {"kernel_size": (15, 17), "stride": 1}),
+    "16x16-wide-offsets": ((1, 2, 17, 19), {"kernel_size": 16, "stride": 1, "padding": 3}),
+    "empty-batch": ((0, 3, 8, 8), {"kernel_size": 2}),
+    "unbatched": ((3, 9, 9), {"kernel_size": 3, "stride": 2}),
+}
+cases = pytest.mark.parametrize("case", CASES)
+
+
+def with_indices(x, options, pool):
+    return pool(x, **options, return_indices=True)
+
+
+def few_values(shape, dtype):
+    """Ties everywhere, and now and then NaN or an infinity."""
+    x = torch.randint(0, 4, shape).to(dtype)
+    chance = torch.rand(shape)
+    x[chance < 0.03] = torch.nan
+    x[(chance > 0.03) & (chance < 0.3)] = -torch.inf
+    x[chance > 0.98] = torch.inf
+    return x
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@cases
+def test_max_pool2d_equals_torch(isa, dtype, layout, case):
+    shape, options = CASES[case]
+    for fill in (lambda: torch.randn(shape).to(dtype), lambda: few_values(shape, dtype)):
+        x = in_layout(layout, fill()).requires_grad_()
+        out, indices = with_indices(x, options, torchconv.max_pool2d)
+        expected, places = with_indices(x, options, torch.nn.functional.max_pool2d)
+        assert torch.equal(indices, places)
+        assert indices.dtype == torch.int64
+        torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
+        plain = torchconv.max_pool2d(x.detach(), **options)
+        torch.testing.assert_close(plain, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@cases
+def test_max_pool2d_backward_equals_torch(isa, dtype, layout, case):
+    shape, options = CASES[case]
+    x = in_layout(layout, few_values(shape, dtype)).requires_grad_()
+    out = torchconv.max_pool2d(x, **options)
+    expected = torch.nn.functional.max_pool2d(x, **options)
+    # Whole numbers: an element that several windows chose has one sum, in whatever order.
+    grad_out = in_layout(layout, torch.randint(-3, 4, out.shape).to(dtype))
+    (grad,) = torch.autograd.grad(out, x, grad_out)
+    (wanted,) = torch.autograd.grad(expected, x, grad_out)
+    assert torch.equal(grad, wanted)
+
+
+@cases
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_max_pool2d_keeps_the_memory_format(case, layout):
+    shape, options = CASES[case]
+    x = layout(torch.randn(shape))
+    ours = with_indices(x, options, torchconv.max_pool2d)
+    torchs = with_indices(x, options, torch.nn.functional.max_pool2d)
+    if x.dim() == 4 and x.numel():
+        assert [t.stride() for t in ours] == [t.stride() for t in torchs]
+
+
+@pytest.mark.parametrize("isa_channels", [1, 5, 16, 33])
+def test_channels_last_equals_contiguous(isa, isa_channels):
+    x = torch.randn(2, isa_channels, 9, 10)
+    options = {"kernel_size": 3, "stride": 2, "padding": 1}
+    plain = with_indices(x, options, torchconv.max_pool2d)
+    last = with_indices(channels_last(x), options, torchconv.max_pool2d)
+    assert torch.equal(plain[0], last[0])
+    assert torch.equal(plain[1], last[1])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_window_wholly_in_the_padding_gives_minus_infinity(isa, layout):
+    # kernel 2, dilation 5, padding 3: the first window covers rows -3 and 2 of an image with 1 row.
+    x = in_layout(layout, torch.randn(1, 3, 1, 7)).requires_grad_()
+    options = {"kernel_size": (2, 1), "stride": 1, "padding": (3, 0), "dilation": (5, 1)}
+    out, indices = with_indices(x, options, torchconv.max_pool2d)
+    assert torch.all(out == -torch.inf)
+    assert torch.all(indices == -1)
+    (grad,) = torch.autograd.grad(out, x, torch.ones_like(out))
+    assert torch.all(grad == 0)
+
+
+def test_unpooling_with_the_indices_restores_the_maxima():
+    x = torch.randn(2, 3, 8, 8)
+    out, indices = torchconv.max_pool2d(x, 2, return_indices=True)
+    restored = torch.nn.functional.max_unpool2d(out, indices, 2)
+    assert torch.equal(restored[restored != 0], x[restored != 0])
+    assert torch.equal(torchconv.max_pool2d(restored.abs(), 2), out.abs())
+
+
+def test_backward_does_not_trust_the_indices_that_the_user_holds():
+    x = torch.randn(1, 2, 6, 6, requires_grad=True)
+    out, indices = torchconv.max_pool2d(x, 2, return_indices=True)
+    expected = torch.autograd.grad(torch.nn.functional.max_pool2d(x, 2).sum(), x)
+    indices.fill_(1 << 40)
+    assert torch.equal(torch.autograd.grad(out.sum(), x)[0], expected[0])
+
+
+@pytest.mark.parametrize(("kernel", "dtype"), [(15, torch.uint8), (16, torch.int32)])
+def test_max_pool2d_saves_one_byte_an_output(kernel, dtype):
+    x = torch.randn(1, 2, 32, 32, requires_grad=True)
+    out = torchconv.max_pool2d(x, kernel)
+    (saved,) = out.grad_fn.saved_tensors
+    assert saved.dtype == dtype
+    assert saved.shape == out.shape
+
+
+def test_no_offsets_are_kept_without_a_gradient():
+    x = torch.randn(1, 2, 6, 6)
+    assert torchconv.max_pool2d(x, 2).grad_fn is None
+    with torch.no_grad():
+        assert torchconv.max_pool2d(x.requires_grad_(), 2).grad_fn is None
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_random_offsets_given_to_the_raw_operators_do_no_harm(isa, dtype, layout):
+    kernel = 2 if dtype == torch.uint8 else 16
+    window = ([kernel] * 2, [1, 1], [kernel // 2] * 2, [1, 1], False)
+    side = 20 + 2 * (kernel // 2) - kernel + 1
+    low = 0 if dtype == torch.uint8 else -(2**31)
+    offsets = torch.randint(low, 255 if low == 0 else 2**31 - 1, (2, 3, side, side))
+    offsets = layout(offsets.to(dtype))
+    grad = torch.ops.torchconv.max_pool2d_backward(
+        torch.ones(2, 3, side, side), offsets, [20, 20], *window
+    )
+    gathered = torch.ops.torchconv.max_pool2d_gather(torch.ones(2, 3, 20, 20), offsets, *window)
+    indices = torch.ops.torchconv.max_pool2d_indices(offsets, [20, 20], *window)
+    assert grad.sum() == gathered.sum() == (indices >= 0).sum()
+    assert indices.min() >= -1
+    assert indices.max() < 400
+
+
+@pytest.mark.parametrize(
+    "case", ["k2s2", "k3s2p1", "dilation", "ceil-padding", "16x16-wide-offsets"]
+)
+def test_max_pool2d_gradcheck(isa, case):
+    shape, options = CASES[case]
+    # Distinct values, far enough apart that no step of gradcheck changes a maximum.
+    count = torch.Size(shape).numel()
+    x = torch.randperm(count, dtype=torch.float64).reshape(shape).requires_grad_()
+
+    def pool(x):
+        return torchconv.max_pool2d(x, **options)
+
+    assert torch.autograd.gradcheck(pool, x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(pool, x, fast_mode=True)
+    assert (
+        torch.autograd.gradgradcheck(pool, x[:, :1, :6].detach().requires_grad_(), fast_mode=True)
+        if case == "k2s2"
+        else True
+    )

@@ -1,0 +1,63 @@
+"""relu: values, gradients, types and layouts, all exactly as in torch."""
+
+import pytest
+import torch
+from accuracy import FLOATS
+from layouts import LAYOUTS, in_layout
+
+import torchconv
+
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+@pytest.mark.parametrize("size", [0, 1, 7, 16, 33, 64, 129, 40_000])
+def test_relu_matches_torch(isa, dtype, size):
+    x = (torch.randn(size) * 50).to(dtype)
+    out = torchconv.relu(x)
+    assert out.dtype == dtype
+    assert torch.equal(out, torch.relu(x))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_relu_backward_matches_torch(isa, dtype, layout):
+    x = in_layout(layout, torch.randn(3, 5, 7, 9).to(dtype)).requires_grad_()
+    grad_out = in_layout(layout, torch.randn(3, 5, 7, 9).to(dtype))
+    out = torchconv.relu(x)
+    (grad_x,) = torch.autograd.grad(out, x, grad_out)
+    (expected,) = torch.autograd.grad(torch.relu(x), x, grad_out)
+    assert torch.equal(out, torch.relu(x))
+    assert out.stride() == torch.relu(x).stride()
+    assert torch.equal(grad_x, expected)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_relu_at_special_values(isa, dtype):
+    inf, nan = float("inf"), float("nan")
+    x = torch.tensor([0.0, -0.0, inf, -inf, nan, 1, -1] * 5, dtype=dtype, requires_grad=True)
+    out = torchconv.relu(x)
+    expected = torch.relu(x)
+    torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
+    grad_out = torch.randn(35).to(dtype)
+    grads = [torch.autograd.grad(y, x, grad_out)[0] for y in (out, expected)]
+    assert torch.equal(*grads)
+
+
+def test_relu_takes_an_expanded_gradient(isa):
+    x = torch.randn(3, 50, requires_grad=True)
+    torchconv.relu(x).sum().backward()
+    assert torch.equal(x.grad, (x > 0).float())
+
+
+def test_relu_gradcheck(isa):
+    x = torch.randn(3, 21, dtype=torch.float64)
+    x = torch.where(x.abs() < 0.01, 0.5, x).requires_grad_()  # no kink within reach
+    assert torch.autograd.gradcheck(torchconv.relu, x)
+    assert torch.autograd.gradgradcheck(torchconv.relu, x)
+
+
+def test_relu_saves_only_its_output():
+    x = torch.randn(10, requires_grad=True)
+    out = torchconv.relu(x * 1)
+    assert [t.data_ptr() for t in out.grad_fn.saved_tensors] == [out.data_ptr()]
