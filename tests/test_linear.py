@@ -1,4 +1,4 @@
-"""linear: values and gradients over leading dimensions, types, layouts; what is kept for backward."""
+"""linear: values, gradients and layouts; what is kept for backward."""
 
 import pytest
 import torch

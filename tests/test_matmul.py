@@ -87,11 +87,10 @@ def test_matmul_backward_matches_float64(isa, dtype, shapes):
     out = torchconv.matmul(a, b)
     grad_out = torch.randn(out.shape).to(dtype)
     grads = torch.autograd.grad(out, (a, b), grad_out)
-    for sign, (a64, b64), g in (("value", double(a, b), grad_out.double()),):
-        expected = torch.autograd.grad(a64 @ b64, (a64, b64), g)
-    a64, b64 = double(a.detach().abs(), b.detach().abs())
-    a64.requires_grad_(), b64.requires_grad_()
-    scale = torch.autograd.grad(a64 @ b64, (a64, b64), grad_out.double().abs())
+    values = double(a, b)
+    sizes = [t.detach().double().abs().requires_grad_() for t in (a, b)]
+    expected = torch.autograd.grad(values[0] @ values[1], values, grad_out.double())
+    scale = torch.autograd.grad(sizes[0] @ sizes[1], sizes, grad_out.double().abs())
     for grad, value, size in zip(grads, expected, scale, strict=True):
         assert_sum_close(grad, value, size)
 

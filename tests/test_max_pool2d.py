@@ -178,8 +178,3 @@ def test_max_pool2d_gradcheck(isa, case):
 
     assert torch.autograd.gradcheck(pool, x, fast_mode=True)
     assert torch.autograd.gradgradcheck(pool, x, fast_mode=True)
-    assert (
-        torch.autograd.gradgradcheck(pool, x[:, :1, :6].detach().requires_grad_(), fast_mode=True)
-        if case == "k2s2"
-        else True
-    )

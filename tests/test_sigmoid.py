@@ -60,7 +60,9 @@ def test_sigmoid_backward_matches_float64(isa, dtype, layout):
     out = torchconv.sigmoid(x)
     out.backward(grad_out)
     y = exactly(out)
-    assert np.all(ulps(x.grad, exactly(grad_out) * y * (1 - y)) <= MOST_ULPS[dtype])
+    # Three roundings of half a unit; each may count double where the next result is smaller.
+    most = 3 if dtype in REAL else MOST_ULPS[dtype]
+    assert np.all(ulps(x.grad, exactly(grad_out) * y * (1 - y)) <= most)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

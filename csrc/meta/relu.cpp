@@ -8,7 +8,10 @@
 namespace torchconv {
 namespace {
 
-at::Tensor relu_meta(const at::Tensor& x) { return at::empty_like(x); }
+at::Tensor relu_meta(const at::Tensor& x) {
+  check_relu(x);
+  return at::empty_like(x);
+}
 
 at::Tensor relu_backward_meta(const at::Tensor& grad_out, const at::Tensor& out) {
   check_activation_backward("relu_backward", grad_out, out);

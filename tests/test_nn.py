@@ -1,0 +1,168 @@
+"""Layers: interchangeable with torch.nn's, and what they can do beyond them."""
+
+import copy
+import io
+
+import pytest
+import torch
+
+import torchconv
+
+LAYERS = {
+    "Sigmoid": [((), {})],
+    "ReLU": [((), {}), ((True,), {})],
+    "Linear": [((5, 3), {}), ((5, 3), {"bias": False, "dtype": torch.float64})],
+    "Conv2d": [
+        ((4, 6, 3), {}),
+        ((4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2, False), {}),
+        ((4, 6, 3), {"padding": "same", "dilation": 2}),
+        ((4, 6, 2), {"padding": "valid", "stride": 2}),
+        *[((4, 6, 3), {"padding": (2, 1), "padding_mode": mode, "stride": 2})
+          for mode in ("zeros", "reflect", "replicate", "circular")],
+        ((4, 6, 4), {"padding": "same", "padding_mode": "reflect"}),
+    ],
+    "MaxPool2d": [
+        ((2,), {}),
+        ((3, 2, 1), {"ceil_mode": True}),
+        (((2, 3),), {"stride": (1, 2), "dilation": (1, 2), "return_indices": True}),
+    ],
+}  # fmt: skip
+CASES = [(name, *arguments) for name, several in LAYERS.items() for arguments in several]
+INPUTS = {"Linear": (7, 5), "Conv2d": (2, 4, 9, 8), "MaxPool2d": (2, 4, 9, 8)}
+
+
+def both(name, args, kwargs):
+    """The layer of each library, initialised from the same seed."""
+    layers = []
+    for library in (torchconv.nn, torch.nn):
+        torch.manual_seed(1)
+        layers.append(getattr(library, name)(*args, **kwargs))
+    return layers
+
+
+def example_input(name, layer):
+    dtype = next((p.dtype for p in layer.parameters()), torch.float32)
+    return torch.randn(INPUTS.get(name, (3, 4)), dtype=dtype)
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), CASES)
+def test_layer_is_interchangeable_with_torchs(name, args, kwargs):
+    ours, torchs = both(name, args, kwargs)
+    assert isinstance(ours, type(torchs))
+    assert repr(ours) == repr(torchs)
+    for (key, a), (other, b) in zip(
+        ours.state_dict().items(), torchs.state_dict().items(), strict=True
+    ):
+        assert key == other
+        assert torch.equal(a, b)  # the same draws from the same seed
+    ours.load_state_dict(torchs.state_dict())
+    torchs.load_state_dict(ours.state_dict())
+
+    x = example_input(name, ours)
+    results = []
+    for layer in (ours, torchs):
+        layer.zero_grad()
+        given = x.clone().requires_grad_()
+        out = layer(given * 1)
+        out = out if isinstance(out, tuple) else (out,)
+        out[0].square().sum().backward()
+        results.append([*out, given.grad, *(p.grad for p in layer.parameters())])
+    torch.testing.assert_close(*results)
+    if x.dim() == 4:
+        torch.testing.assert_close(ours(x[0]), torchs(x[0]))
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), CASES)
+def test_layer_can_be_copied_and_saved(name, args, kwargs):
+    layer = both(name, args, kwargs)[0]
+    x = example_input(name, layer)
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    for twin in (copy.deepcopy(layer), torch.load(file, weights_only=False)):
+        torch.testing.assert_close(twin(x.clone()), layer(x.clone()), rtol=0, atol=0)
+
+
+def test_matmul_layer():
+    a, b = torch.randn(3, 4), torch.randn(4, 5)
+    torch.testing.assert_close(torchconv.nn.MatMul()(a, b), a @ b)
+    assert repr(torchconv.nn.MatMul()) == "MatMul()"
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize(
+    ("padding", "stride", "amounts"),
+    [
+        ((1, 2, 0, 0), 1, (1, 2, 0, 0)),
+        ((0, 1, 2, 3), 2, (0, 1, 2, 3)),
+        (
+            "same",
+            2,
+            (0, 1, 1, 1),
+        ),  # 8 wide: (4 - 1) * 2 + 3 - 8 = 1; 9 high: (5 - 1) * 2 + 3 - 9 = 2
+        (
+            "same",
+            3,
+            (0, 1, 0, 0),
+        ),  # 8 wide: (3 - 1) * 3 + 3 - 8 = 1; 9 high: (3 - 1) * 3 + 3 - 9 = 0
+    ],
+)
+def test_conv2d_pads_in_ways_that_torch_does_not(mode, padding, stride, amounts):
+    layer = torchconv.nn.Conv2d(4, 6, 3, stride, padding, padding_mode=mode)
+    x = torch.randn(2, 4, 9, 8)
+    padded = torch.nn.functional.pad(x, amounts, mode="constant" if mode == "zeros" else mode)
+    expected = torch.nn.functional.conv2d(padded, layer.weight, layer.bias, stride)
+    torch.testing.assert_close(layer(x), expected)
+    assert f"padding={padding}" in repr(layer)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"padding": "full"}, RuntimeError, "conv2d: expected padding to be an int.* got 'full'"),
+        (
+            {"padding": (1, 2, 3)},
+            RuntimeError,
+            r"conv2d: expected padding to be .* got \(1, 2, 3\)",
+        ),
+        (
+            {"padding": (0, -1)},
+            ValueError,
+            r"conv2d: expected padding to be non-negative.*\(0, -1\)",
+        ),
+        ({"groups": 3}, ValueError, "divisible by groups"),
+        ({"padding_mode": "mirror"}, ValueError, "padding_mode"),
+    ],
+)
+def test_conv2d_refuses_bad_arguments_at_once(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        torchconv.nn.Conv2d(4, 6, 3, **kwargs)
+
+
+def test_relu_in_place_overwrites_its_input():
+    x = torch.randn(5, requires_grad=True)
+    y = x * 2
+    version = y._version
+    out = torchconv.nn.ReLU(inplace=True)(y)
+    assert out is y
+    assert y._version > version
+    out.sum().backward()
+    assert torch.equal(x.grad, 2.0 * (x > 0))
+    with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+        torchconv.nn.ReLU(inplace=True)(x)
+
+
+def test_network_takes_the_weights_of_its_twin():
+    def network(nn):
+        return torch.nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), torch.nn.Flatten(),
+            nn.Linear(64, 10), nn.Sigmoid(),
+        )  # fmt: skip
+
+    ours, torchs = network(torchconv.nn), network(torch.nn)
+    torchs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 1, 8, 8)
+    torch.testing.assert_close(ours(x), torchs(x))
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        ours.to(memory_format=memory_format)
+        torch.testing.assert_close(ours(x.to(memory_format=memory_format)), torchs(x))
