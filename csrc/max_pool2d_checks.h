@@ -99,6 +99,7 @@ BasicPool2dShape<Int> check_max_pool2d_offsets(const char* op, const at::Tensor&
                                                const PoolWindow<Int>& window) {
   check_rank(op, offsets, "offsets", 4, "[batch, channels, out_height, out_width]");
   check_length(op, input_size, "input_size", 2, "height, width");
+  check_at_least(op, input_size, "input_size", 1, "positive");
   const auto sizes = sizes_of<Int>(offsets);
   const std::array<Int, 4> x{sizes[0], sizes[1], input_size[0], input_size[1]};
   const auto shape = max_pool2d_shape<Int>(op, x, window);

@@ -17,7 +17,4 @@ PYBIND11_MODULE(_C, m) {
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
         "Switches huge pages for large results.");
-
-  // An unknown TORCHCONV_CPU_ISA fails the import, not the first operator.
-  torchconv::kernels();
 }

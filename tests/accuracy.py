@@ -22,8 +22,8 @@ def double(*tensors):
 def assert_sum_close(actual, expected, scale):
     """``actual`` is within rounding of the float64 sum ``expected``; ``scale`` is Σ|a||b|.
 
-    float32 and float64 may lose 4 units of ``scale``; 16-bit types are summed in float32 and rounded
-    once, so half a unit of the result, and the float32 error.
+    float32 and float64 may lose 4 units of ``scale``; 16-bit types are summed in float32 and
+    rounded once, so half a unit of the result, and the float32 error.
     """
     assert actual.shape == expected.shape
     error = (actual.double() - expected).abs()

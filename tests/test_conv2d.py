@@ -1,5 +1,6 @@
 """conv2d and its gradients: against float64, exactly on whole numbers, in every layout."""
 
+import numpy as np
 import pytest
 import torch
 from accuracy import FLOATS, assert_sum_close, double, small_integers
@@ -141,6 +142,8 @@ def test_arguments_may_be_lists_or_single():
     x, weight = torch.randn(1, 2, 9, 9), torch.randn(3, 2, 3, 3)
     expected = torchconv.conv2d(x, weight, None, (2, 2), (1, 1), (2, 2))
     assert torch.equal(torchconv.conv2d(x, weight, None, [2], [1], torch.Size([2, 2])), expected)
+    two, one = np.int64(2), np.array([1, 1])
+    assert torch.equal(torchconv.conv2d(x, weight, None, two, one, two), expected)
 
 
 def test_conv2d_result_depends_neither_on_threads_nor_on_the_batch(isa):

@@ -43,7 +43,7 @@ def test_context_manager_chooses_and_restores():
 
 
 def test_unknown_name_is_refused():
-    message = "cpu_isa: expected one of baseline.* but got 'sse9'"
+    message = "TORCHCONV_CPU_ISA, cpu_isa: expected one of baseline.* but got 'sse9'"
     with pytest.raises(ValueError, match=message), backends.cpu_isa("sse9"):
         pass
     result = run("import torchconv", TORCHCONV_CPU_ISA="sse9")

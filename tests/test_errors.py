@@ -38,7 +38,8 @@ CASES = {
     # conv2d: ranks and lists
     "conv2d x rank": (
         lambda to: torchconv.conv2d(to(x(3, 8)), to(w())),
-        "conv2d: expected x to have 4 dimensions [batch, in_channels, height, width], but got [3, 8]",
+        "conv2d: expected x to have 4 dimensions [batch, in_channels, height, width], "
+        "but got [3, 8]",
     ),
     "conv2d weight rank": (
         lambda to: torchconv.conv2d(to(x()), to(w(4, 3, 3))),
@@ -64,6 +65,10 @@ CASES = {
     ),
     "conv2d stride negative": (
         lambda to: torchconv.conv2d(to(x()), to(w()), stride=-(2**63)),
+        "conv2d: expected stride to be positive, but got [-9223372036854775808, ",
+    ),
+    "conv2d same with huge negative stride": (
+        lambda to: torchconv.conv2d(to(x()), to(w()), stride=-(2**63), padding="same"),
         "conv2d: expected stride to be positive, but got [-9223372036854775808, ",
     ),
     "conv2d same with stride zero": (
@@ -266,7 +271,7 @@ CASES = {
     ),
     "max_pool2d_with_offsets rank": (
         lambda to: ops.max_pool2d_with_offsets(to(x(3, 8, 9)), *WINDOW),
-        "max_pool2d_with_offsets: expected x to have 4 dimensions [batch, channels, height, "
+        "max_pool2d: expected x to have 4 dimensions [batch, channels, height, "
         "width], but got [3, 8, 9]",
     ),
     "max_pool2d_backward grad_out shape": (
@@ -297,6 +302,10 @@ CASES = {
         lambda to: ops.max_pool2d_indices(to(OFFSETS[0]), [8, 8], *WINDOW),
         "max_pool2d_indices: expected offsets to have 4 dimensions [batch, channels, out_height, "
         "out_width], but got [3, 4, 4]",
+    ),
+    "max_pool2d_indices input_size zero": (
+        lambda to: ops.max_pool2d_indices(to(OFFSETS), [8, 0], *WINDOW),
+        "max_pool2d_indices: expected input_size to be positive, but got [8, 0]",
     ),
     "max_pool2d_indices input_size": (
         lambda to: ops.max_pool2d_indices(to(OFFSETS), [8], *WINDOW),
@@ -471,7 +480,7 @@ def test_compressed_tensors_are_refused(convert):
 @pytest.mark.filterwarnings("ignore:.*nested")
 def test_nested_tensors_are_refused():
     nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
-    with pytest.raises(RuntimeError, match="sigmoid: expected x to be a dense .* a nested tensor"):
+    with pytest.raises(RuntimeError, match=r"sigmoid: expected x to be a dense .* a nested tensor"):
         torchconv.sigmoid(nested)
 
 
@@ -503,6 +512,18 @@ def test_nested_tensors_are_refused():
             "conv2d: expected groups to hold integers, but got '2'",
         ),
         (
+            lambda: torchconv.conv2d(x(), w(), stride=True),
+            "conv2d: expected stride to hold integers, but got True",
+        ),
+        (
+            lambda: torchconv.conv2d(x(), w(), padding=b"ab"),
+            "conv2d: expected padding to hold integers, but got b'ab'",
+        ),
+        (
+            lambda: torchconv.max_pool2d(x(), 2, ceil_mode=None),
+            "max_pool2d: expected ceil_mode to be a bool, but got None",
+        ),
+        (
             lambda: torchconv.max_pool2d(x(), [2, None]),
             "max_pool2d: expected kernel_size to hold integers, but got None",
         ),
@@ -518,6 +539,69 @@ def test_unknown_padding_is_refused(padding):
     sentence = "conv2d: expected padding to be an int, .* 'same' or 'valid', but got "
     with pytest.raises(RuntimeError, match=sentence + re.escape(repr(padding))):
         torchconv.conv2d(x(), w(), padding=padding)
+
+
+MOST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: torchconv.conv2d(x(1, 1, 1, 5) + 1, w(1, 1, 1, 1) + 1, None, MOST, (2, 2, 0, 0)), 0),
+        (
+            lambda: torchconv.conv2d(
+                x(1, 1, 1, 1) + 1, w(1, 1, 1, 1) + 1, stride=MOST, padding=(2**40, 0, 0, 0)
+            ),
+            0,
+        ),
+        (lambda: torchconv.max_pool2d(x(1, 1, 1, 5000) + 1, (1, 4000), (1, MOST), (0, 2000)), 1),
+        (
+            lambda: torchconv.max_pool2d(
+                x(1, 1, 1, 2**20) + 1, (1, 2), (1, MOST), (0, 2**40), (1, 2**41)
+            ),
+            -torch.inf,
+        ),
+        (
+            lambda: ops.conv2d_backward_input(
+                x(1, 1, 1, 1) + 1, w(1, 1, 1, 1) + 1, [1, 5], [1, MOST], [200000, 2, 0, 0], ONES, 1
+            ),
+            0,
+        ),
+        (
+            lambda: ops.conv2d_backward_weight(
+                x(1, 1, 1, 1) + 1, x(1, 1, 5, 5) + 1, [3, 3], [MOST] * 2, [2000, 2000, 2, 2], ONES, 1
+            ),
+            0,
+        ),
+        (
+            lambda: ops.max_pool2d_backward(
+                x(1, 1, 1, 1) + 1, torch.zeros(1, 1, 1, 1, dtype=torch.uint8), [1, 2**20],
+                [1, 2], [1, MOST], [0, 2**40], [1, 2**41], False,
+            ),
+            0,
+        ),
+        (
+            lambda: ops.max_pool2d_gather(
+                x(1, 1, 1, 200) + 1, torch.full((1, 1, 1, 1), 100, dtype=torch.uint8),
+                [1, 200], [1, MOST], [0, 100], ONES, False,
+            ),
+            1,
+        ),
+    ],
+)  # fmt: skip
+def test_the_largest_stride_reads_nothing_outside(isa, call, expected):
+    out = call()
+    assert torch.equal(out, torch.full_like(out, expected))
+
+
+def test_scratch_that_cannot_be_counted_is_refused():
+    with pytest.raises(RuntimeError, match=r"max_pool2d: expected sizes whose products fit|memory"):
+        ops.max_pool2d_backward(
+            expanded(1, 1, 1, 2**59), torch.zeros(1, dtype=torch.uint8).expand(1, 1, 1, 2**59),
+            [1, 2**59], [1, 1], ONES, [0, 0], ONES, False,
+        )  # fmt: skip
+    large = torchconv.max_pool2d(expanded(1, 1, 1, 2**59), (2, 2**20), (1, 2**58), (1, 0))
+    assert large.tolist() == [[[[0, 0]] * 2]]
 
 
 def test_too_much_memory_is_an_exception():

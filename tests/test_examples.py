@@ -89,7 +89,8 @@ def test_digits_as_a_script() -> None:
     command = [sys.executable, EXAMPLES / "digits.py", "--epochs", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     last = done.stdout.splitlines()[-1]
-    assert LAST_LINE.fullmatch(last) and last.startswith("digits: ")
+    assert LAST_LINE.fullmatch(last)
+    assert last.startswith("digits: ")
     assert not done.stderr  # no bar outside a terminal
 
 
@@ -112,7 +113,8 @@ def test_mnist(digits, capsys, tmp_path, subfolder, names) -> None:
     middle, end = names
     write_mnist(tmp_path / subfolder, tuple(n.replace("-idx", middle) + end for n in MNIST))
     last = run(digits, capsys, "--data", tmp_path, "--epochs", 1)[-1]
-    assert LAST_LINE.fullmatch(last) and last.startswith("mnist: ")
+    assert LAST_LINE.fullmatch(last)
+    assert last.startswith("mnist: ")
 
 
 @pytest.mark.parametrize("subfolder", ["", "cifar-10-batches-py"])
@@ -120,14 +122,16 @@ def test_mnist(digits, capsys, tmp_path, subfolder, names) -> None:
 def test_cifar_pickles(digits, capsys, tmp_path, subfolder, protocol) -> None:
     write_cifar_pickles(tmp_path / subfolder, protocol)
     last = run(digits, capsys, "--data", tmp_path, "--epochs", 1)[-1]
-    assert LAST_LINE.fullmatch(last) and last.startswith("cifar-10: ")
+    assert LAST_LINE.fullmatch(last)
+    assert last.startswith("cifar-10: ")
 
 
 @pytest.mark.parametrize("subfolder", ["", "cifar-10-batches-bin"])
 def test_cifar_records(digits, capsys, tmp_path, subfolder) -> None:
     write_cifar_records(tmp_path / subfolder)
     last = run(digits, capsys, "--data", tmp_path, "--epochs", 1)[-1]
-    assert LAST_LINE.fullmatch(last) and last.startswith("cifar-10: ")
+    assert LAST_LINE.fullmatch(last)
+    assert last.startswith("cifar-10: ")
 
 
 def test_pickles_as_python_2_wrote_them(digits, monkeypatch) -> None:
@@ -145,7 +149,8 @@ def test_pickles_as_python_2_wrote_them(digits, monkeypatch) -> None:
     folders = importlib.import_module("folders")
     monkeypatch.setattr(folders, "_read_bytes", lambda path: b"".join(parts))
     images, labels = folders._read_cifar_pickles([Path("data_batch_1")])
-    assert images.tobytes() == pixels and labels.tolist() == [3]
+    assert images.tobytes() == pixels
+    assert labels.tolist() == [3]
 
 
 def test_folder_without_data_sets(digits, capsys, tmp_path) -> None:
@@ -153,13 +158,16 @@ def test_folder_without_data_sets(digits, capsys, tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("")
     assert "not a folder" in refusal(digits, capsys, "--data", tmp_path / "notes.txt")
     message = refusal(digits, capsys, "--data", tmp_path)
-    assert MNIST[0] in message and CIFAR[0] in message and "notes.txt" in message
+    assert MNIST[0] in message
+    assert CIFAR[0] in message
+    assert "notes.txt" in message
 
 
 def test_incomplete_folder(digits, capsys, tmp_path) -> None:
     write_mnist(tmp_path, MNIST[:3])
     message = refusal(digits, capsys, "--data", tmp_path)
-    assert f"{MNIST[3]} is missing" in message and message.count("\n") == 1
+    assert f"{MNIST[3]} is missing" in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize("end", ["", ".gz"])
@@ -170,7 +178,8 @@ def test_damaged_mnist(digits, capsys, tmp_path, damaged, end) -> None:
     for content in (path.read_bytes()[:-5], b"", b"no such file format"):
         path.write_bytes(content)
         message = refusal(digits, capsys, "--data", tmp_path)
-        assert str(path) in message and message.count("\n") == 1
+        assert str(path) in message
+        assert message.count("\n") == 1
 
 
 class Foreign:
@@ -186,7 +195,8 @@ def test_wrong_cifar_pickles(digits, capsys, tmp_path, batch) -> None:
     path = tmp_path / CIFAR[2]
     path.write_bytes(pickle.dumps(batch))
     message = refusal(digits, capsys, "--data", tmp_path)
-    assert str(path) in message and message.count("\n") == 1
+    assert str(path) in message
+    assert message.count("\n") == 1
     assert "run by the pickle" not in capsys.readouterr().out
 
 
@@ -196,7 +206,8 @@ def test_truncated_cifar(digits, capsys, tmp_path, write) -> None:
     path = sorted(tmp_path.iterdir())[-1]
     path.write_bytes(path.read_bytes()[:-100])
     message = refusal(digits, capsys, "--data", tmp_path)
-    assert str(path) in message and message.count("\n") == 1
+    assert str(path) in message
+    assert message.count("\n") == 1
 
 
 def test_labels_out_of_range(digits, capsys, tmp_path) -> None:
@@ -207,8 +218,20 @@ def test_labels_out_of_range(digits, capsys, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--epochs 0", "--epochs x", "--lr nan", "--lr -1", "--threads 0", "--convs 0", "--blocks 4"]
-    + ["--seed -1", "--batch-size 0", "--fully-connected -1", "--layers jax", "--plot a.txt"],
+    [
+        "--epochs 0",
+        "--epochs x",
+        "--lr nan",
+        "--lr -1",
+        "--threads 0",
+        "--convs 0",
+        "--blocks 4",
+        "--seed -1",
+        "--batch-size 0",
+        "--fully-connected -1",
+        "--layers jax",
+        "--plot a.txt",
+    ],
 )
 def test_wrong_options(digits, capsys, arguments) -> None:
     pytest.importorskip("sklearn")

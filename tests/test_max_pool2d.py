@@ -113,6 +113,12 @@ def test_a_window_wholly_in_the_padding_gives_minus_infinity(isa, layout):
     assert torch.all(grad == 0)
 
 
+@pytest.mark.parametrize("stride", [None, [], ()])
+def test_no_stride_is_the_kernel_size(stride):
+    x = torch.randn(1, 2, 9, 9)
+    assert torch.equal(torchconv.max_pool2d(x, 3, stride), torch.nn.functional.max_pool2d(x, 3))
+
+
 def test_unpooling_with_the_indices_restores_the_maxima():
     x = torch.randn(2, 3, 8, 8)
     out, indices = torchconv.max_pool2d(x, 2, return_indices=True)

@@ -119,7 +119,7 @@ def test_conv2d_pads_in_ways_that_torch_does_not(mode, padding, stride, amounts)
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
-        ({"padding": "full"}, RuntimeError, "conv2d: expected padding to be an int.* got 'full'"),
+        ({"padding": "full"}, ValueError, "conv2d: expected padding to be an int.* got 'full'"),
         (
             {"padding": (1, 2, 3)},
             RuntimeError,
@@ -130,6 +130,7 @@ def test_conv2d_pads_in_ways_that_torch_does_not(mode, padding, stride, amounts)
             ValueError,
             r"conv2d: expected padding to be non-negative.*\(0, -1\)",
         ),
+        ({"padding": 1.5}, TypeError, "conv2d: expected padding to hold integers, but got 1.5"),
         ({"groups": 3}, ValueError, "divisible by groups"),
         ({"padding_mode": "mirror"}, ValueError, "padding_mode"),
     ],
@@ -137,6 +138,14 @@ def test_conv2d_pads_in_ways_that_torch_does_not(mode, padding, stride, amounts)
 def test_conv2d_refuses_bad_arguments_at_once(kwargs, error, message):
     with pytest.raises(error, match=message):
         torchconv.nn.Conv2d(4, 6, 3, **kwargs)
+
+
+def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input():
+    layer = torchconv.nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect")
+    with pytest.raises(TypeError, match="conv2d: expected x to be a Tensor, but got list"):
+        layer([1])
+    with pytest.raises(RuntimeError, match="conv2d: expected x to have 4 dimensions"):
+        layer(torch.ones(4, 9))
 
 
 def test_relu_in_place_overwrites_its_input():

@@ -92,6 +92,15 @@ def test_operator_called_directly_is_differentiable(name):
         torch.autograd.grad(out.square().sum(), tensors)
 
 
+def test_compiled_pooling_returns_indices():
+    def pool(x):
+        return torchconv.max_pool2d(x, 2, return_indices=True)
+
+    x = torch.randn(1, 2, 4, 6)
+    compiled = torch.compile(pool, backend="aot_eager", fullgraph=True)
+    assert all(torch.equal(a, b) for a, b in zip(compiled(x), pool(x), strict=True))
+
+
 def network(x, weight, bias, matrix):
     x = torchconv.max_pool2d(torchconv.relu(torchconv.conv2d(x, weight, bias, 1, "same")), 2)
     return torchconv.matmul(torchconv.sigmoid(torchconv.linear(x.flatten(1), matrix)), matrix)

@@ -43,12 +43,14 @@ def load(folder: Path = PACKAGE, torch_version: str = torch.__version__) -> dict
             f"Rebuild it: {_remedy(folder)}"
         )
     try:
-        importlib.import_module("torchconv._C")
+        compiled = importlib.import_module("torchconv._C")
     except ImportError as error:
         raise ImportError(
             f"torchconv's compiled part does not load: {error}. It was built for {built_for} by "
             f"{info['compiler']}; this is {here}. Rebuild it: {_remedy(folder)}"
         ) from error
+    # An unknown TORCHCONV_CPU_ISA raises its own ValueError here, not in the first operator.
+    compiled.get_isa()
     return info
 
 

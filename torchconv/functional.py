@@ -1,4 +1,4 @@
-"""The operators as functions, named and called as in ``torch.nn.functional``."""
+"""The operators as functions, with the names and the order of arguments of torch's own."""
 
 from torchconv.ops.conv2d import conv2d
 from torchconv.ops.linear import linear

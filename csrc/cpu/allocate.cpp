@@ -49,7 +49,9 @@ at::Tensor empty_result_like(const at::Tensor& like, at::ScalarType dtype) {
   return advised(at::empty_like(like, like.options().dtype(dtype)));
 }
 
-at::Tensor empty_scratch(int64_t bytes) { return at::empty({bytes}, at::kByte); }
+at::Tensor empty_scratch(int64_t threads, int64_t bytes) {
+  return at::empty({threads, bytes}, at::kByte);
+}
 
 bool huge_pages() { return enabled().load(std::memory_order_relaxed); }
 void set_huge_pages(bool on) { enabled().store(on, std::memory_order_relaxed); }

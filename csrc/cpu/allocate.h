@@ -16,8 +16,8 @@ at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
 /// Uninitialised result with the sizes, strides and (unless given) dtype of `like`.
 at::Tensor empty_result_like(const at::Tensor& like, at::ScalarType dtype);
 
-/// Uninitialised scratch of `bytes`, freed with the tensor.
-at::Tensor empty_scratch(int64_t bytes);
+/// Uninitialised scratch of `bytes` for each of `threads`, freed with the tensor.
+at::Tensor empty_scratch(int64_t threads, int64_t bytes);
 
 /// The switch; initially on, unless the environment variable TORCHCONV_HUGE_PAGES is 0.
 bool huge_pages();

@@ -9,7 +9,7 @@ namespace torchconv {
 template <class T>
 void channel_sum(const ChannelSumArgs<T>& args) {
   auto* const kernel = kernels().of(T{}).channel_sum;
-  const int64_t work = args.batch * args.height * args.width;
+  const double work = static_cast<double>(args.batch) * args.height * args.width;
   parallel(args.channels, work, [&](int64_t begin, int64_t end) { kernel(args, begin, end); });
 }
 

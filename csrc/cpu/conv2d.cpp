@@ -9,8 +9,8 @@ namespace torchconv {
 namespace {
 
 /// Multiplications in one tile of a [rows, cols] product.
-int64_t tile_work(int64_t rows, int64_t cols, int64_t depth) {
-  return std::min(rows, kTileRows) * std::min(cols, kTileCols) * std::max<int64_t>(depth, 1);
+double tile_work(int64_t rows, int64_t cols, int64_t depth) {
+  return static_cast<double>(std::min(rows, kTileRows) * std::min(cols, kTileCols)) * depth;
 }
 
 at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
@@ -92,7 +92,7 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
     using Acc = Accumulator<T>;
     const auto& products = kernels().of(type).products;
     at::Tensor partial;
-    if (chunks > 1) partial = empty_scratch(chunks * grad_weight.numel() * sizeof(Acc));
+    if (chunks > 1) partial = empty_scratch(chunks, grad_weight.numel() * sizeof(Acc));
     const Conv2dBackwardWeightArgs<T> args{
         {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0},
         chunks,
@@ -103,7 +103,7 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
                             products.conv2d_backward_weight(args, begin, end, scratch);
                           });
     if (chunks == 1) return;
-    parallel(s.out_channels, chunks * taps,
+    parallel(s.out_channels, static_cast<double>(chunks) * taps,
              [&](int64_t begin, int64_t end) { products.conv2d_add_chunks(args, begin, end); });
   });
   return grad_weight;

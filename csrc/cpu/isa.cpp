@@ -44,7 +44,7 @@ const Kernels* find(const std::string& name) {
     names += names.empty() ? "" : ", ";
     names += candidate->name;
   }
-  throw std::invalid_argument("cpu_isa: expected one of " + names +
+  throw std::invalid_argument("TORCHCONV_CPU_ISA, cpu_isa: expected one of " + names +
                               " (what this CPU can run), but got '" + name + "'");
 }
 

@@ -50,7 +50,8 @@ inline int64_t tile_count(int64_t rows, int64_t cols) {
 
 template <class T>
 constexpr int64_t gemm_scratch_bytes() {
-  return (2 * kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) * sizeof(Accumulator<T>);
+  return (2 * kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) *
+         sizeof(Accumulator<T>);
 }
 
 /// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias[cols]
@@ -125,11 +126,10 @@ bool channels_contiguous(const Pool2dArgs<X, O, Offset>& args) {
          (args.offsets.data == nullptr || args.offsets.c == 1);
 }
 
-/// The row buffers of a pooling kernel, in the widest accumulator type.
-inline int64_t pool_scratch_bytes(const Pool2dShape& shape) {
-  constexpr int64_t kMostLanes = 16;
-  return (3 * (shape.out_w + kMostLanes) + shape.in_w) * static_cast<int64_t>(sizeof(double));
-}
+/// Elements of the widest type in the row buffers of a pooling kernel: three rows of out, rounded
+/// up to whole vectors; backward keeps one of x besides.
+constexpr int64_t kPoolRows = 3;
+constexpr int64_t kPoolRowRounding = 16;
 
 template <class T, class Offset>
 struct PoolKernels {

@@ -82,8 +82,8 @@ void matmul_into(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
                               bias ? bias->stride(0) : 0,
                               data_of<T>(out),
                               cols};
-    const int64_t work =
-        std::min(rows, kTileRows) * std::min(cols, kTileCols) * std::max<int64_t>(depth, 1);
+    const double work =
+        static_cast<double>(std::min(rows, kTileRows) * std::min(cols, kTileCols)) * depth;
     parallel_with_scratch(items * tiles, work, gemm_scratch_bytes<T>(),
                           [&](int64_t begin, int64_t end, void* scratch) {
                             while (begin < end) {

@@ -23,14 +23,22 @@ void with_pool_kernels(at::ScalarType dtype, at::ScalarType offsets, const Fn& f
 
 /// Runs a kernel over the rows of out, or of x where the result is a gradient of x.
 template <class Args, class Kernel>
-void run_rows(const Args& args, int64_t rows, int64_t row_size, Kernel* kernel) {
+void run_rows(const Args& args, bool over_x, Kernel* kernel) {
+  const char* op = "max_pool2d";
   const Pool2dShape& s = args.shape;
   const bool lanes_are_channels = channels_contiguous(args);
-  const int64_t items = s.batch * rows * (lanes_are_channels ? 1 : s.channels);
-  const int64_t work = row_size * s.kernel_h * s.kernel_w * (lanes_are_channels ? s.channels : 1);
+  const int64_t rows =
+      s.batch * (over_x ? s.in_h : s.out_h) * (lanes_are_channels ? 1 : s.channels);
+  const double row_size =
+      static_cast<double>(over_x ? s.in_w : s.out_w) * (lanes_are_channels ? s.channels : 1);
+  // Checked, since neither x nor grad_out need be as large as their sizes say: they may be
+  // expanded.
+  int64_t scratch = checked_mul(op, kPoolRows, checked_add(op, s.out_w, kPoolRowRounding));
+  if (over_x) scratch = checked_add(op, scratch, s.in_w);
+  scratch = lanes_are_channels ? 0 : checked_mul(op, scratch, 2 * sizeof(double)) / 2;
   parallel_with_scratch(
-      items, work, pool_scratch_bytes(s),
-      [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+      rows, row_size * s.kernel_h * s.kernel_w, scratch,
+      [&](int64_t begin, int64_t end, void* memory) { kernel(args, begin, end, memory); });
 }
 
 at::Tensor empty_out(const Pool2dShape& s, const at::Tensor& x, at::ScalarType dtype) {
@@ -48,7 +56,7 @@ void max_pool2d_into(const Pool2dShape& s, const at::Tensor& x, const at::Tensor
         using Offset = decltype(offset);
         const View4<Offset> view = offsets.defined() ? view4<Offset>(offsets) : View4<Offset>{};
         const Pool2dArgs<const T, T, Offset> args{s, view4<const T>(x), view4<T>(out), view};
-        run_rows(args, s.out_h, s.out_w, kernels.max_pool2d);
+        run_rows(args, /*over_x=*/false, kernels.max_pool2d);
       });
 }
 
@@ -65,7 +73,7 @@ std::tuple<at::Tensor, at::Tensor> max_pool2d_with_offsets_cpu(
     const at::Tensor& x, at::IntArrayRef kernel_size, at::IntArrayRef stride,
     at::IntArrayRef padding, at::IntArrayRef dilation, bool ceil_mode) {
   const Pool2dShape s = check_max_pool2d<int64_t>(
-      "max_pool2d_with_offsets", x, Window{kernel_size, stride, padding, dilation, ceil_mode});
+      "max_pool2d", x, Window{kernel_size, stride, padding, dilation, ceil_mode});
   at::Tensor out = empty_out(s, x, x.scalar_type());
   at::Tensor offsets = empty_out(s, x, offset_dtype(s));
   max_pool2d_into(s, x, out, offsets);
@@ -88,7 +96,7 @@ at::Tensor max_pool2d_backward_cpu(const at::Tensor& grad_out, const at::Tensor&
                       const Pool2dArgs<T, const T, const Offset> args{s, view4<T>(grad_x),
                                                                       view4<const T>(grad_out),
                                                                       view4<const Offset>(offsets)};
-                      run_rows(args, s.in_h, s.in_w, kernels.backward);
+                      run_rows(args, /*over_x=*/true, kernels.backward);
                     });
   return grad_x;
 }
@@ -107,7 +115,7 @@ at::Tensor max_pool2d_gather_cpu(const at::Tensor& x, const at::Tensor& offsets,
                       using Offset = decltype(offset);
                       const Pool2dArgs<const T, T, const Offset> args{
                           s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)};
-                      run_rows(args, s.out_h, s.out_w, kernels.gather);
+                      run_rows(args, /*over_x=*/false, kernels.gather);
                     });
   return out;
 }

@@ -27,7 +27,7 @@ std::tuple<at::Tensor, at::Tensor> max_pool2d_with_offsets_meta(
     const at::Tensor& x, SymIntArrayRef kernel_size, SymIntArrayRef stride, SymIntArrayRef padding,
     SymIntArrayRef dilation, bool ceil_mode) {
   const Shape s = check_max_pool2d<SymInt>(
-      "max_pool2d_with_offsets", x, Window{kernel_size, stride, padding, dilation, ceil_mode});
+      "max_pool2d", x, Window{kernel_size, stride, padding, dilation, ceil_mode});
   return {empty_out(s, x, x.scalar_type()), empty_out(s, x, offset_dtype(s))};
 }
 

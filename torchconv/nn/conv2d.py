@@ -5,9 +5,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.modules.utils import _pair
 
-from torchconv.ops._arguments import conv_padding
+from torchconv.ops._arguments import conv_padding, pair
 from torchconv.ops.conv2d import conv2d
 
 
@@ -64,10 +63,15 @@ class Conv2d(torch.nn.Conv2d):
             device,
             dtype,
         )
-        amounts = self._amounts(padding, (0, 0))  # refuses what is no padding at all
+        try:
+            amounts = self._amounts(padding, (0, 0))  # refuses what is no padding at all
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
         if any(amount < 0 for amount in amounts):
             raise ValueError(f"conv2d: expected padding to be non-negative, but got {padding!r}")
-        self.padding = padding if isinstance(padding, str) else tuple(_pair(padding))
+        self.padding = (
+            padding if isinstance(padding, str) else tuple(pair("conv2d", "padding", padding))
+        )
         # What torch.nn.Conv2d keeps for F.pad, for those who look; 'same' with a stride has no
         # fixed amounts, and forward asks for them each time.
         self._reversed_padding_repeated_twice = amounts
@@ -78,12 +82,14 @@ class Conv2d(torch.nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding: Any = self.padding
-        if self.padding_mode != "zeros":
+        # An input of the wrong rank goes on to conv2d, which says what is wrong with it.
+        if self.padding_mode != "zeros" and isinstance(input, Tensor) and input.dim() in (3, 4):
             amounts = self._amounts(padding, input.shape[-2:])
             input, padding = torch.nn.functional.pad(input, amounts, mode=self.padding_mode), 0
         return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def _amounts(self, padding: Any, input_size: Sequence[int]) -> list[int]:
-        return conv_padding(
-            "conv2d", padding, input_size, self.kernel_size, [*self.stride], [*self.dilation]
+        strides, dilations = (
+            pair("conv2d", name, getattr(self, name)) for name in ("stride", "dilation")
         )
+        return conv_padding("conv2d", padding, input_size, self.kernel_size, strides, dilations)

@@ -1,7 +1,7 @@
 """From what users write (``stride=2``, ``padding='same'``) to what operators take."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,14 @@ _INT64 = 1 << 63
 
 
 def check_tensors(op: str, **tensors: Any) -> None:
-    """Refuses arguments that are no tensors, before the dispatcher does so in many lines."""
+    """Refuses what is no tensor or has no sizes, before others do so in many lines."""
     for name, value in tensors.items():
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"{op}: expected {name} to be a Tensor, but got {type(value).__name__}")
+        if value.is_nested:
+            raise RuntimeError(
+                f"{op}: expected {name} to be a dense (strided) tensor, but got a nested tensor"
+            )
 
 
 def integer(op: str, name: str, value: Any) -> Any:
@@ -21,7 +25,7 @@ def integer(op: str, name: str, value: Any) -> Any:
     if isinstance(value, torch.SymInt):
         return value
     try:
-        number = operator.index(value)
+        number = operator.index(None if isinstance(value, bool) else value)
     except TypeError:
         raise TypeError(f"{op}: expected {name} to hold integers, but got {value!r}") from None
     if not -_INT64 <= number < _INT64:
@@ -30,8 +34,10 @@ def integer(op: str, name: str, value: Any) -> Any:
 
 
 def integers(op: str, name: str, value: Any) -> list[Any]:
-    """A list of integers from one integer or several."""
-    several = isinstance(value, Iterable) and not isinstance(value, torch.Tensor)
+    """A list of integers from one integer or a sequence (or NumPy array) of them."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     return [integer(op, name, number) for number in (value if several else [value])]
 
 
@@ -44,8 +50,8 @@ def pair(op: str, name: str, value: Any) -> list[Any]:
 def conv_padding(
     op: str,
     padding: Any,
-    input_size: Iterable[Any],
-    kernel_size: Iterable[Any],
+    input_size: Sequence[Any],
+    kernel_size: Sequence[Any],
     stride: list[Any],
     dilation: list[Any],
 ) -> list[Any]:
@@ -55,19 +61,18 @@ def conv_padding(
     at the bottom, as in torch; with a stride over 1, which torch refuses, the rule is TensorFlow's:
     ``total = max((ceil(input / stride) - 1) * stride + extent - input, 0)``.
     """
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return [0, 0, 0, 0]
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         amounts: list[Any] = []
         sizes = zip(input_size, kernel_size, stride, dilation, strict=False)
         for size, kernel, step, spread in reversed(list(sizes)):  # width first, as F.pad has it
             extent = (kernel - 1) * spread + 1
-            if isinstance(step, int) and step == 1:
+            if isinstance(step, int) and step <= 1:  # a step under 1 is refused, but not here
                 total = extent - 1
             else:
-                covered = ((size + step - 1) // max(step, 1) - 1) * step
-                total = max(covered + extent - size, 0)
-            amounts += [total // 2, total - total // 2]
+                total = max(((size + step - 1) // step - 1) * step + extent - size, 0)
+            amounts += [integer(op, "padding", n) for n in (total // 2, total - total // 2)]
         return amounts
     values = [] if isinstance(padding, str) else integers(op, "padding", padding)
     if len(values) == 1:

@@ -36,8 +36,7 @@ def operator(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
 
     The returned function, and the operator's own Autograd kernel, go through ``apply`` only where a
     derivative may be asked for: a Function costs several times as much as a plain call. Under
-    torch.compile the function is the operator itself, which Dynamo keeps whole; it could not trace
-    a Function that has forward-mode rules.
+    torch.compile the function is the operator itself, which Dynamo keeps whole.
 
     ``torch.library.register_autograd`` would do this in fewer lines, but it drops the tangents of
     forward-mode AD without a word.

@@ -148,7 +148,8 @@ def conv2d(
 
     with c over the input channels of o's group and zeros outside the image. 16-bit types are summed
     in float32 and rounded once. An element's bits depend neither on the number of threads nor on
-    the other images of the batch.
+    the other images of the batch. Zeros of the padding are multiplied like any other number, so an
+    infinite or NaN weight over padding gives NaN.
 
     Args:
         x: ``Tensor[batch, in_channels, height, width]``, or without batch; float32, float64,

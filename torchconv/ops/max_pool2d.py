@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -92,7 +93,7 @@ _max_pool2d = operator("max_pool2d", _apply_without_offsets)
 _with_offsets = operator("max_pool2d_with_offsets", MaxPool2dFunction.apply)
 _backward = operator("max_pool2d_backward", MaxPool2dBackwardFunction.apply)
 _gather = operator("max_pool2d_gather", MaxPool2dGatherFunction.apply)
-_indices = kernel("max_pool2d_indices")
+_indices = torch.ops.torchconv.max_pool2d_indices.default  # nothing to differentiate
 
 
 @overload
@@ -161,6 +162,8 @@ def max_pool2d(
                   [13., 15.]]]])
     """
     check_tensors("max_pool2d", x=x)
+    if not isinstance(ceil_mode, bool):
+        raise TypeError(f"max_pool2d: expected ceil_mode to be a bool, but got {ceil_mode!r}")
     unbatched = x.dim() == 3
     if unbatched:
         x = x.unsqueeze(0)
@@ -168,10 +171,10 @@ def max_pool2d(
     window = (
         kernel_sizes,
         # torch takes an empty stride for none, too.
-        kernel_sizes if stride is None or stride == [] else pair("max_pool2d", "stride", stride),
+        (pair("max_pool2d", "stride", stride) if stride is not None else []) or kernel_sizes,
         pair("max_pool2d", "padding", padding),
         pair("max_pool2d", "dilation", dilation),
-        bool(ceil_mode),
+        ceil_mode,
     )
     if not return_indices:
         out = _max_pool2d(x, *window)

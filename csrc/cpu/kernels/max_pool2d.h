@@ -59,8 +59,8 @@ struct Windows {
 inline Inside tap_inside(int64_t tap, int64_t in, int64_t out, int64_t stride, int64_t pad,
                          int64_t dilation) {
   const int64_t shift = pad - tap * dilation;  // input position = out · stride - shift
-  return {clamp(floor_div(shift + stride - 1, stride), 0, out),
-          clamp(floor_div(in - 1 + shift, stride) + 1, 0, out)};
+  return {clamp(ceil_quotient(shift, stride), 0, out),
+          clamp(floor_quotient(in - 1 + shift, stride) + 1, 0, out)};
 }
 inline bool within(int64_t position, int64_t size) { return position >= 0 && position < size; }
 
@@ -146,7 +146,7 @@ void pool_backward_row(const Pool2dArgs<T, const T, const Offset>& args, int64_t
   fill_zero(sum, 1, s.in_w);
 
   for (int64_t i = 0; i < s.kernel_h; ++i) {
-    const int64_t out_row = floor_div(row + s.pad_h - i * s.dilation_h, s.stride_h);
+    const int64_t out_row = floor_quotient(row + s.pad_h - i * s.dilation_h, s.stride_h);
     if (!within(out_row, s.out_h) || out_row * s.stride_h != row + s.pad_h - i * s.dilation_h)
       continue;
     copy_run(args.out.data + image * args.out.n + channel * args.out.c + out_row * args.out.h,
@@ -229,11 +229,11 @@ void pool_backward_row_of_channels(const Pool2dArgs<T, const T, const Offset>& a
       Vec<Acc> sum = {};
       for (int64_t i = 0; i < s.kernel_h; ++i) {
         const int64_t shifted_row = row + s.pad_h - i * s.dilation_h;
-        const int64_t out_row = floor_div(shifted_row, s.stride_h);
+        const int64_t out_row = floor_quotient(shifted_row, s.stride_h);
         if (!within(out_row, s.out_h) || out_row * s.stride_h != shifted_row) continue;
         for (int64_t j = 0; j < s.kernel_w; ++j) {
           const int64_t shifted_col = col + s.pad_w - j * s.dilation_w;
-          const int64_t out_col = floor_div(shifted_col, s.stride_w);
+          const int64_t out_col = floor_quotient(shifted_col, s.stride_w);
           if (!within(out_col, s.out_w) || out_col * s.stride_w != shifted_col) continue;
           const Offset* offsets = args.offsets.data + image * args.offsets.n + c +
                                   out_row * args.offsets.h + out_col * args.offsets.w;

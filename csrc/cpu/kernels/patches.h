@@ -17,8 +17,9 @@ inline void advance(const Conv2dShape& s, Tap* tap) {
   ++tap->channel;
 }
 
-// floor(a / b) for b > 0.
-inline int64_t floor_div(int64_t a, int64_t b) { return b == 1 ? a : a / b - (a % b < 0); }
+// a / b, rounded, for b > 0 up to the largest integer: a + b - 1 might not exist.
+inline int64_t floor_quotient(int64_t a, int64_t b) { return b == 1 ? a : a / b - (a % b < 0); }
+inline int64_t ceil_quotient(int64_t a, int64_t b) { return b == 1 ? a : a / b + (a % b > 0); }
 inline int64_t clamp(int64_t value, int64_t low, int64_t high) {
   return value < low ? low : value > high ? high : value;
 }
@@ -30,8 +31,8 @@ struct Inside {
 inline Inside output_columns(const Conv2dShape& s, int64_t kernel_col) {
   const int64_t shift =
       s.pad_left - kernel_col * s.dilation_w;  // input column = out · stride - shift
-  return {clamp(floor_div(shift + s.stride_w - 1, s.stride_w), 0, s.out_w),
-          clamp(floor_div(s.in_w - 1 + shift, s.stride_w) + 1, 0, s.out_w)};
+  return {clamp(ceil_quotient(shift, s.stride_w), 0, s.out_w),
+          clamp(floor_quotient(s.in_w - 1 + shift, s.stride_w) + 1, 0, s.out_w)};
 }
 
 // x at one tap, for output pixels [col, col + n) of one output row; zero in the padding.
@@ -127,12 +128,12 @@ struct GradientPatches {
     const Conv2dShape& s = shape;
     const int64_t shift_h = s.pad_top - tap.row * s.dilation_h;
     const int64_t shift_w = s.pad_left - tap.col * s.dilation_w;
-    const int64_t out_row = floor_div(row + shift_h, s.stride_h);
+    const int64_t out_row = floor_quotient(row + shift_h, s.stride_h);
     const bool row_meets =
         out_row >= 0 && out_row < s.out_h && out_row * s.stride_h == row + shift_h;
     // Output columns whose input column lies in [col, col + n).
-    const int64_t first = clamp(floor_div(col + shift_w + s.stride_w - 1, s.stride_w), 0, s.out_w);
-    const int64_t last = clamp(floor_div(col + n - 1 + shift_w, s.stride_w) + 1, 0, s.out_w);
+    const int64_t first = clamp(ceil_quotient(col + shift_w, s.stride_w), 0, s.out_w);
+    const int64_t last = clamp(floor_quotient(col + n - 1 + shift_w, s.stride_w) + 1, 0, s.out_w);
     if (!row_meets || last - first < n) fill_zero(out, 1, n);
     if (row_meets && first < last) {
       copy_run(image + tap.channel * grad_out.c + out_row * grad_out.h + first * grad_out.w,
