@@ -92,16 +92,13 @@ def train(name: str, network: torch.nn.Module, data: Dataset, options: Namespace
         name: What the progress bar calls it.
         network: The network, whose weights are replaced by the initial ones of the seed.
         data: The pictures to learn from and to test with.
-        options: `seed`, `epochs`, `batch_size` and `lr`, the highest learning rate.
+        options: `seed`, `epochs`, `batch_size` and `lr`, the first learning rate.
     """
     network.load_state_dict(initial_weights(network, options.seed))
     generator = torch.Generator().manual_seed(options.seed)
     steps = math.ceil(len(data.train_labels) / options.batch_size)
     optimizer = torch.optim.SGD(network.parameters(), lr=options.lr, momentum=0.9)
-    # The rate rises to options.lr and falls to nearly 0.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options.lr, total_steps=options.epochs * steps, cycle_momentum=False
-    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * steps)
     losses, seconds, accuracy = [], [], math.nan
     # disable=None: no bar where the output is no terminal, but a line now and then.
     with tqdm(total=options.epochs * steps, desc=name, unit="step", disable=None) as bar:

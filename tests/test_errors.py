@@ -547,7 +547,7 @@ MOST = 2**63 - 1
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        (lambda: torchconv.conv2d(x(1, 1, 1, 5) + 1, w(1, 1, 1, 1) + 1, None, MOST, (2, 2, 0, 0)), 0),
+        (lambda: torchconv.conv2d(x(1, 1, 1, 5) + 1, w(1, 1, 1, 1), None, MOST, (2, 2, 0, 0)), 0),
         (
             lambda: torchconv.conv2d(
                 x(1, 1, 1, 1) + 1, w(1, 1, 1, 1) + 1, stride=MOST, padding=(2**40, 0, 0, 0)
@@ -569,7 +569,8 @@ MOST = 2**63 - 1
         ),
         (
             lambda: ops.conv2d_backward_weight(
-                x(1, 1, 1, 1) + 1, x(1, 1, 5, 5) + 1, [3, 3], [MOST] * 2, [2000, 2000, 2, 2], ONES, 1
+                x(1, 1, 1, 1) + 1, x(1, 1, 5, 5) + 1, [3, 3], [MOST] * 2, [2000, 2000, 2, 2],
+                ONES, 1,
             ),
             0,
         ),

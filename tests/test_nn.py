@@ -122,7 +122,7 @@ def test_conv2d_pads_in_ways_that_torch_does_not(mode, padding, stride, amounts)
         ({"padding": "full"}, ValueError, "conv2d: expected padding to be an int.* got 'full'"),
         (
             {"padding": (1, 2, 3)},
-            RuntimeError,
+            ValueError,
             r"conv2d: expected padding to be .* got \(1, 2, 3\)",
         ),
         (

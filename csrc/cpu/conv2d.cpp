@@ -112,11 +112,16 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
 at::Tensor conv2d_backward_bias_cpu(const at::Tensor& grad_out) {
   check_conv2d_backward_bias(grad_out);
   const int64_t channels = grad_out.size(1);
+  int64_t height = grad_out.size(2), width = grad_out.size(3);
+  if (grad_out.stride(2) == width * grad_out.stride(3)) {  // a plane is one long row
+    width *= height;
+    height = 1;
+  }
   at::Tensor grad_bias = empty_result({channels}, grad_out.options());
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    channel_sum<T>({grad_out.size(0), channels, grad_out.size(2), grad_out.size(3),
-                    view4<const T>(grad_out), data_of<T>(grad_bias)});
+    channel_sum<T>({grad_out.size(0), channels, height, width, view4<const T>(grad_out),
+                    data_of<T>(grad_bias)});
   });
   return grad_bias;
 }

@@ -24,10 +24,9 @@ def integer(op: str, name: str, value: Any) -> Any:
     """An int that fits 64 bits, or a symbolic one."""
     if isinstance(value, torch.SymInt):
         return value
-    try:
-        number = operator.index(None if isinstance(value, bool) else value)
-    except TypeError:
-        raise TypeError(f"{op}: expected {name} to hold integers, but got {value!r}") from None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{op}: expected {name} to hold integers, but got {value!r}")
+    number = operator.index(value)
     if not -_INT64 <= number < _INT64:
         raise RuntimeError(f"{op}: expected {name} to fit in 64 bits, but got {number}")
     return number

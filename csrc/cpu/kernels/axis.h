@@ -69,6 +69,11 @@ inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride,
     if (in_stride == 1 && out_stride == 1) {
       constexpr int64_t kStep = kLanes<P>;
       for (; i + kStep <= n; i += kStep) store(out + i, load(in + i));
+      if constexpr (sizeof(T) == sizeof(P)) {
+        // Rows of small images are shorter than a vector.
+        constexpr int64_t kQuarter = 16 / sizeof(T);
+        for (; i + kQuarter <= n; i += kQuarter) __builtin_memcpy(out + i, in + i, 16);
+      }
     }
   } else if (in_stride == 1 && out_stride == 1) {
     for (; i < n; ++i) pack_element(in[i], out + i);  // the compiler vectorises this
