@@ -58,25 +58,37 @@ inline void pack_element(f16 x, float* out) { *out = widen(x); }
 
 template <class P>
 inline void fill_zero(P* out, int64_t stride, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i * stride] = P{};
+  if (n == 1) {  // beside an image: not worth the call of memset that the loop becomes
+    *out = P{};
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i * stride] = P{};
+  }
 }
 
-// Copies n elements, a vector at a time where both sides are contiguous and converted.
+// Copies n >= kStep contiguous elements, kStep at a time; the last step goes over some that are
+// there already.
+template <int64_t kStep, class T, class P>
+inline void copy_steps(const T* in, P* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += kStep) {
+    const int64_t at = least(i, n - kStep);
+    if constexpr (sizeof(T) == sizeof(P)) {
+      __builtin_memcpy(out + at, in + at, kStep * sizeof(P));
+    } else {
+      store(out + at, load(in + at));
+    }
+  }
+}
+
+// Copies n elements: by vectors where both sides are contiguous, by quarters of 64 bytes in the
+// short rows of small images.
 template <class T, class P>
 inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
-  int64_t i = 0;
-  if constexpr (sizeof(P) == sizeof(Accumulator<T>)) {
-    if (in_stride == 1 && out_stride == 1) {
-      constexpr int64_t kStep = kLanes<P>;
-      for (; i + kStep <= n; i += kStep) store(out + i, load(in + i));
-      if constexpr (sizeof(T) == sizeof(P)) {
-        // Rows of small images are shorter than a vector.
-        constexpr int64_t kQuarter = 16 / sizeof(T);
-        for (; i + kQuarter <= n; i += kQuarter) __builtin_memcpy(out + i, in + i, 16);
-      }
+  constexpr int64_t kStep = kVectorBytes / sizeof(P), kShort = 16 / sizeof(P);
+  if (in_stride == 1 && out_stride == 1) {
+    if (n >= kStep) return copy_steps<kStep>(in, out, n);
+    if constexpr (sizeof(T) == sizeof(P)) {
+      if (n >= kShort) return copy_steps<kShort>(in, out, n);
     }
-  } else if (in_stride == 1 && out_stride == 1) {
-    for (; i < n; ++i) pack_element(in[i], out + i);  // the compiler vectorises this
   }
-  for (; i < n; ++i) pack_element(in[i * in_stride], out + i * out_stride);
+  for (int64_t i = 0; i < n; ++i) pack_element(in[i * in_stride], out + i * out_stride);
 }

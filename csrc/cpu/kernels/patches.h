@@ -134,10 +134,15 @@ struct GradientPatches {
     // Output columns whose input column lies in [col, col + n).
     const int64_t first = clamp(ceil_quotient(col + shift_w, s.stride_w), 0, s.out_w);
     const int64_t last = clamp(floor_quotient(col + n - 1 + shift_w, s.stride_w) + 1, 0, s.out_w);
-    if (!row_meets || last - first < n) fill_zero(out, 1, n);
-    if (row_meets && first < last) {
-      copy_run(image + tap.channel * grad_out.c + out_row * grad_out.h + first * grad_out.w,
-               grad_out.w, out + (first * s.stride_w - shift_w - col), s.stride_w, last - first);
+    const int64_t lead = first * s.stride_w - shift_w - col;  // columns before the first that meets
+    if (!row_meets || first >= last) return fill_zero(out, 1, n);
+    if (s.stride_w == 1) {
+      fill_zero(out, 1, lead);
+      fill_zero(out + lead + (last - first), 1, n - lead - (last - first));
+    } else {
+      fill_zero(out, 1, n);
     }
+    copy_run(image + tap.channel * grad_out.c + out_row * grad_out.h + first * grad_out.w,
+             grad_out.w, out + lead, s.stride_w, last - first);
   }
 };
