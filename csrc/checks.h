@@ -2,8 +2,8 @@
 //
 //   conv2d: expected weight.size(1) == 3 (in_channels / groups), but got 4
 //
-// A failed check raises RuntimeError before anything is allocated or written. `Int` is int64_t in
-// kernels, c10::SymInt in meta kernels.
+// A failed check raises RuntimeError, and nothing that the caller holds is written. `Int` is
+// int64_t in kernels, c10::SymInt in meta kernels.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -26,7 +26,7 @@ TORCH_LIBRARY(torchconv, m) {
   m.def("conv2d_backward_bias(Tensor grad_out) -> Tensor");
 
   // An offset is the place of the maximum in its window, row * kernel_w + column: what backward
-  // needs, in one byte.
+  // needs, in one byte (four for windows of more than 255 elements).
   m.def(
       "max_pool2d(Tensor x, SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, "
       "SymInt[] dilation, bool ceil_mode) -> Tensor");

@@ -37,6 +37,27 @@ def assert_sum_close(actual, expected, scale):
     assert torch.all(error <= bound), f"error is {worst:.3g} times the bound"
 
 
+def assert_matches_float64(function, reference, given):
+    """``function(*given)`` and its gradients are within rounding of ``reference`` in float64.
+
+    The same reference over absolute values gives the scale of each sum; ``given`` may hold None.
+    """
+
+    def derive(function, arguments, grad_out):
+        out = function(*arguments)
+        present = [t for t in arguments if t is not None]
+        return [out.detach(), *torch.autograd.grad(out, present, grad_out)]
+
+    sizes = [None if t is None else t.detach().double().abs().requires_grad_() for t in given]
+    grad_out = torch.randn_like(function(*given))
+    results = derive(function, given, grad_out)
+    expected = derive(reference, double(*given), grad_out.double())
+    scales = derive(reference, sizes, grad_out.double().abs())
+    for result, value, scale in zip(results, expected, scales, strict=True):
+        assert result.dtype == grad_out.dtype
+        assert_sum_close(result, value, scale)
+
+
 def small_integers(*shape, dtype, most=3):
     """Whole numbers so small that sums of thousands of products are exact in every order."""
     return torch.randint(-most, most + 1, shape).to(dtype)

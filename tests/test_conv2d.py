@@ -1,9 +1,11 @@
 """conv2d and its gradients: against float64, exactly on whole numbers, in every layout."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from accuracy import FLOATS, assert_sum_close, double, small_integers
+from accuracy import FLOATS, assert_matches_float64, assert_sum_close, double, small_integers
 from layouts import LAYOUTS, channels_last, contiguous, in_layout
 
 import torchconv
@@ -59,20 +61,9 @@ def gradients(out, inputs, grad_out):
 @cases
 def test_conv2d_matches_float64(isa, dtype, case):
     given, options = inputs(case, dtype)
-    out = torchconv.conv2d(*given, **options)
-    assert out.dtype == dtype
-    grad_out = torch.randn(out.shape).to(dtype)
-    values = double(*given)
-    sizes = [t.detach().double().abs().requires_grad_() for t in given]
-    expected, scale = reference(*values, **options), reference(*sizes, **options)
-    assert_sum_close(out, expected, scale)
-    for actual, value, size in zip(
-        gradients(out, given, grad_out),
-        gradients(expected, values, grad_out.double()),
-        gradients(scale, sizes, grad_out.double().abs()),
-        strict=True,
-    ):
-        assert_sum_close(actual, value, size)
+    assert_matches_float64(
+        partial(torchconv.conv2d, **options), partial(reference, **options), given
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

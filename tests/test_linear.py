@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from accuracy import FLOATS, assert_sum_close, double, small_integers
+from accuracy import FLOATS, assert_matches_float64, assert_sum_close, double, small_integers
 from layouts import LAYOUTS, in_layout
 
 import torchconv
@@ -16,31 +16,12 @@ def inputs(shape, out_features, dtype, bias, fill=torch.randn):
     return x, weight, fill((out_features,)).to(dtype).requires_grad_() if bias else None
 
 
-def gradients(out, inputs, grad_out):
-    present = [t for t in inputs if t is not None]
-    return torch.autograd.grad(out, present, grad_out)
-
-
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_linear_matches_float64(isa, dtype, bias, shape):
     given = inputs(shape, 19, dtype, bias)
-    out = torchconv.linear(*given)
-    assert out.dtype == dtype
-    grad_out = torch.randn(out.shape).to(dtype)
-    values = double(*given)
-    sizes = [None if t is None else t.detach().double().abs().requires_grad_() for t in given]
-    expected = torch.nn.functional.linear(*values)
-    scale = torch.nn.functional.linear(*sizes)
-    assert_sum_close(out, expected, scale)
-    for actual, value, size in zip(
-        gradients(out, given, grad_out),
-        gradients(expected, values, grad_out.double()),
-        gradients(scale, sizes, grad_out.double().abs()),
-        strict=True,
-    ):
-        assert_sum_close(actual, value, size)
+    assert_matches_float64(torchconv.linear, torch.nn.functional.linear, given)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

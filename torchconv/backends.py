@@ -4,10 +4,25 @@ Choices hold for the whole process; the environment sets them before the first c
 (``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 from torchconv import _C
+
+Value = TypeVar("Value")
+
+
+@contextmanager
+def _set_for_a_while(
+    read: Callable[[], Value], write: Callable[[Value], None], value: Value
+) -> Iterator[None]:
+    before = read()
+    write(value)
+    try:
+        yield
+    finally:
+        write(before)
 
 
 def available_cpu_isas() -> list[str]:
@@ -28,8 +43,7 @@ def get_cpu_isa() -> str:
     return _C.get_isa()
 
 
-@contextmanager
-def cpu_isa(name: str) -> Iterator[None]:
+def cpu_isa(name: str) -> AbstractContextManager[None]:
     """Runs a block with the kernels of one instruction set.
 
     Args:
@@ -43,16 +57,10 @@ def cpu_isa(name: str) -> Iterator[None]:
         ...     torchconv.backends.get_cpu_isa()
         'baseline'
     """
-    before = _C.get_isa()
-    _C.set_isa(name)
-    try:
-        yield
-    finally:
-        _C.set_isa(before)
+    return _set_for_a_while(_C.get_isa, _C.set_isa, name)
 
 
-@contextmanager
-def huge_pages(on: bool) -> Iterator[None]:
+def huge_pages(on: bool) -> AbstractContextManager[None]:
     """Runs a block with or without huge pages for results of 8 MiB and more.
 
     A fresh result costs one page fault for every 4 KiB written, often more than the work itself;
@@ -66,9 +74,4 @@ def huge_pages(on: bool) -> Iterator[None]:
         >>> with torchconv.backends.huge_pages(False):
         ...     out = torchconv.sigmoid(torch.randn(10))
     """
-    before = _C.get_huge_pages()
-    _C.set_huge_pages(on)
-    try:
-        yield
-    finally:
-        _C.set_huge_pages(before)
+    return _set_for_a_while(_C.get_huge_pages, _C.set_huge_pages, on)

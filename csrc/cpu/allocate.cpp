@@ -45,9 +45,7 @@ at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
   return advised(at::empty(sizes, options.memory_format(format)));
 }
 
-at::Tensor empty_result_like(const at::Tensor& like, at::ScalarType dtype) {
-  return advised(at::empty_like(like, like.options().dtype(dtype)));
-}
+at::Tensor empty_result_like(const at::Tensor& like) { return advised(at::empty_like(like)); }
 
 at::Tensor empty_scratch(int64_t threads, int64_t bytes) {
   return at::empty({threads, bytes}, at::kByte);

@@ -5,13 +5,14 @@
 
 #include <array>
 
+#include "activation_checks.h"
 #include "cpu/allocate.h"
 #include "cpu/dispatch.h"
 
 namespace torchconv {
 
-/// Calls kernel(inputs..., out, n) on contiguous runs of `out` and the inputs. TensorIterator joins
-/// dimensions and shares the work out; runs that are not contiguous go through small buffers.
+/// Calls kernel({inputs...}, out, n) on contiguous runs of `out` and the inputs. TensorIterator
+/// joins dimensions and shares the work out; runs that are not contiguous go through small buffers.
 template <class T, size_t kInputs, class Kernel>
 void map_elements(const at::Tensor& out, const std::array<at::Tensor, kInputs>& inputs,
                   const Kernel& kernel) {
@@ -45,6 +46,30 @@ void map_elements(const at::Tensor& out, const std::array<at::Tensor, kInputs>& 
         *reinterpret_cast<T*>(p + j * strides[0]) = buffers[kInputs][j];
       }
     }
+  });
+}
+
+/// out = kernel(x), for a kernel that `select` takes from the table of an element type.
+template <class T, class Select>
+at::Tensor map_unary(const at::Tensor& x, const Select& select) {
+  at::Tensor out = empty_result_like(x);
+  auto* const kernel = select(kernels().of(T{}));
+  map_elements<T, 1>(out, {x}, [&](const auto& in, T* o, int64_t n) { kernel(in[0], o, n); });
+  return out;
+}
+
+/// grad_x = kernel(grad_out, out), the gradient of an activation that is known from its output.
+template <class Select>
+at::Tensor activation_backward(const char* op, const at::Tensor& grad_out, const at::Tensor& out,
+                               const Select& select) {
+  check_activation_backward(op, grad_out, out);
+  return with_float_type(out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    at::Tensor grad_x = empty_result_like(out);
+    auto* const kernel = select(kernels().of(type));
+    map_elements<T, 2>(grad_x, {grad_out, out},
+                       [&](const auto& in, T* o, int64_t n) { kernel(in[0], in[1], o, n); });
+    return grad_x;
   });
 }
 

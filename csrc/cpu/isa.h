@@ -12,7 +12,8 @@
 
 // Code between TARGET_BEGIN and TARGET_END may use the named instruction sets. Compiler flags would
 // do the same to the inline functions of every included header, which the linker may then hand to a
-// CPU that lacks them; so no header with code may be included inside such a region.
+// CPU that lacks them; so no header with code may be included inside such a region
+// but those of cpu/simd and cpu/kernels, which are made for it.
 #define TORCHCONV_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define TORCHCONV_TARGET_BEGIN(isa) \

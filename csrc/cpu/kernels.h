@@ -38,7 +38,7 @@ struct View4 {
 
 /// GEMM works on tiles of the output. Each tile packs blocks of its operands into scratch that
 /// stays in the L2 cache, and adds its products in blocks of kTileDepth terms, in order. So the
-/// order of summation depends on the length of the sum alone, never on threads, tiles or the batch.
+/// order of summation depends on the shape of the sum, never on threads, tiles or other samples.
 constexpr int64_t kTileRows = 96;
 constexpr int64_t kTileCols = 256;
 constexpr int64_t kTileDepth = 256;

@@ -23,8 +23,7 @@ void with_pool_kernels(at::ScalarType dtype, at::ScalarType offsets, const Fn& f
 
 /// Runs a kernel over the rows of out, or of x where the result is a gradient of x.
 template <class Args, class Kernel>
-void run_rows(const Args& args, bool over_x, Kernel* kernel) {
-  const char* op = "max_pool2d";
+void run_rows(const char* op, const Args& args, bool over_x, Kernel* kernel) {
   const Pool2dShape& s = args.shape;
   const bool lanes_are_channels = channels_contiguous(args);
   const int64_t rows =
@@ -56,7 +55,7 @@ void max_pool2d_into(const Pool2dShape& s, const at::Tensor& x, const at::Tensor
         using Offset = decltype(offset);
         const View4<Offset> view = offsets.defined() ? view4<Offset>(offsets) : View4<Offset>{};
         const Pool2dArgs<const T, T, Offset> args{s, view4<const T>(x), view4<T>(out), view};
-        run_rows(args, /*over_x=*/false, kernels.max_pool2d);
+        run_rows("max_pool2d", args, /*over_x=*/false, kernels.max_pool2d);
       });
 }
 
@@ -96,7 +95,7 @@ at::Tensor max_pool2d_backward_cpu(const at::Tensor& grad_out, const at::Tensor&
                       const Pool2dArgs<T, const T, const Offset> args{s, view4<T>(grad_x),
                                                                       view4<const T>(grad_out),
                                                                       view4<const Offset>(offsets)};
-                      run_rows(args, /*over_x=*/true, kernels.backward);
+                      run_rows("max_pool2d_backward", args, /*over_x=*/true, kernels.backward);
                     });
   return grad_x;
 }
@@ -115,7 +114,7 @@ at::Tensor max_pool2d_gather_cpu(const at::Tensor& x, const at::Tensor& offsets,
                       using Offset = decltype(offset);
                       const Pool2dArgs<const T, T, const Offset> args{
                           s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)};
-                      run_rows(args, /*over_x=*/false, kernels.gather);
+                      run_rows("max_pool2d_gather", args, /*over_x=*/false, kernels.gather);
                     });
   return out;
 }

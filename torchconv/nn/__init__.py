@@ -1,4 +1,4 @@
-"""Layers in place of torch.nn's, with the same constructors, parameters and state_dict keys."""
+"""Layers in place of torch.nn's, with the same parameters and state_dict keys, and MatMul."""
 
 from torchconv.nn.conv2d import Conv2d
 from torchconv.nn.linear import Linear

@@ -16,7 +16,8 @@ def check_tensors(op: str, **tensors: Any) -> None:
             raise TypeError(f"{op}: expected {name} to be a Tensor, but got {type(value).__name__}")
         if value.is_nested:
             raise RuntimeError(
-                f"{op}: expected {name} to be a dense (strided) tensor, but got a nested tensor"
+                f"{op}: expected {name} to be a dense (strided) tensor on the CPU, "
+                "but got a nested tensor"
             )
 
 
@@ -24,9 +25,12 @@ def integer(op: str, name: str, value: Any) -> Any:
     """An int that fits 64 bits, or a symbolic one."""
     if isinstance(value, torch.SymInt):
         return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{op}: expected {name} to hold integers, but got {value!r}")
-    number = operator.index(value)
+    try:
+        if isinstance(value, bool):
+            raise TypeError  # torch takes no bool for a number either
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: expected {name} to hold integers, but got {value!r}") from None
     if not -_INT64 <= number < _INT64:
         raise RuntimeError(f"{op}: expected {name} to fit in 64 bits, but got {number}")
     return number

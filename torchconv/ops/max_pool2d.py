@@ -132,8 +132,9 @@ def max_pool2d(
         p \cdot \text{stride} + r \cdot \text{dilation} - \text{padding},\;
         q \cdot \text{stride} + s \cdot \text{dilation} - \text{padding}}
 
-    over the elements inside the image. The first of equal maxima counts, and NaN counts as larger
-    than any number. A window that dilation puts wholly into the padding gives -inf and index -1.
+    over the elements inside the image. The first of equal maxima counts, and NaN (the last one) as
+    larger than any number. A window that dilation puts wholly into the padding gives -inf and index
+    -1.
 
     Args:
         x: ``Tensor[batch, channels, height, width]``, or without batch; float32, float64, bfloat16

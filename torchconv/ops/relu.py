@@ -10,7 +10,7 @@ from torchconv.ops._operator import kernel, operator
 
 
 class ReLUFunction(Function):
-    """Differentiates relu from its output: d out / d x is 1 where out > 0, else 0."""
+    """Differentiates relu from its output: d out / d x is 0 where out <= 0, else 1 (NaN too)."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:

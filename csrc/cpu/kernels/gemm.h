@@ -8,8 +8,8 @@
 //   a.pack(first, count, k, depth, panel, width): panel[j * width + i] = element(first + i, k + j)
 //
 // Summation order: blocks of kTileDepth terms, each summed in a register, are added up in order to
-// spans of kSpan terms, and these to the result. So the error grows with the cube root of the
-// length.
+// spans of kSpan terms, and these to the result. So few partial sums are much larger than a term,
+// and long sums keep their accuracy.
 
 // A matrix whose two indices are axes of a tensor.
 template <class T>

@@ -3,7 +3,7 @@
 // A window offset is kernel_row * kernel_w + kernel_col of the maximum. Lanes run along the
 // channels where those are contiguous, else along the output row. All three visit the taps of a
 // window in scan order, so the first maximum wins and sums have one fixed order. NaN wins over
-// every number.
+// every number, and the last NaN over the others.
 
 template <class T, class Offset>
 struct OffsetVec {

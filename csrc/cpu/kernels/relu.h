@@ -22,7 +22,7 @@ void relu_integer(const T* x, T* out, int64_t n) {
     out[i] = x[i] > T(0) ? x[i] : T(0);  // the compiler vectorises this
 }
 
-// grad_x = grad_out where out > 0, else 0
+// grad_x = 0 where out <= 0, else grad_out
 template <class T>
 void relu_backward(const T* grad_out, const T* out, T* grad_x, int64_t n) {
   using Acc = Accumulator<T>;
