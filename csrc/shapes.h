@@ -36,15 +36,12 @@ struct BasicPool2dShape {
 using Pool2dShape = BasicPool2dShape<int64_t>;
 
 /// A window offset is `row * kernel_w + column` of the chosen element. It takes one byte while
-/// every offset and the marker below fit; a larger window takes four.
+/// every offset fits besides -1, which marks a window wholly in the padding; a larger window takes
+/// four.
 template <class Int>
 bool offsets_fit_in_a_byte(const Int& kernel_h, const Int& kernel_w) {
   return kernel_h <= 255 && kernel_w <= 255 && kernel_h * kernel_w <= 255;
 }
-
-/// Marks a window that lies wholly in the padding (possible only with dilation).
-template <class Offset>
-constexpr Offset kEmptyWindow = Offset(-1);
 
 template <class Int>
 Int ceil_div(const Int& a, const Int& b) {

@@ -22,7 +22,7 @@ try:
 
     import torchconv.nn
 except ModuleNotFoundError as error:
-    sys.exit(f'This example needs {error.name}: pip install "torchconv[examples]"')
+    sys.exit(f"This example needs {error.name}: pip install '.[examples]' in torchconv's folder.")
 
 LIBRARIES = {"torchconv": torchconv.nn, "torch": torch.nn}
 # Digits of 8x8 pixels are halved only once; larger pictures take longer and need fewer epochs.
@@ -63,7 +63,11 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="your folder of MNIST or CIFAR-10 files")
     add("--layers", choices=[*LIBRARIES, "both"], default="both", help="default: both")
-    add("--epochs", type=whole(1, 10_000), help="default: 30, with --data 3")
+    add(
+        "--epochs",
+        type=whole(1, 10_000),
+        help="passes over the pictures; default: 30, with --data 3",
+    )
     add("--batch-size", type=whole(1, 100_000), default=64, help="default: 64")
     add("--lr", type=positive, default=0.006, help="learning rate at the start; default: 0.006")
     add("--seed", type=whole(0, 2**63 - 1), default=0, help="of weights and batches; default: 0")
@@ -122,7 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             import_module("matplotlib")  # Better missed now than after the training.
         data = load_folder(options.data) if options.data else load_digits()
     except ModuleNotFoundError as error:
-        sys.exit(f'This example needs {error.name}: pip install "torchconv[examples]"')
+        sys.exit(
+            f"This example needs {error.name}: pip install '.[examples]' in torchconv's folder."
+        )
     except (DataError, OSError) as error:
         parser.exit(2, f"{error}\n")
     for name, value in (LARGE if options.data else SMALL).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import statistics
 import time
 from argparse import Namespace
@@ -101,7 +102,11 @@ def train(name: str, network: torch.nn.Module, data: Dataset, options: Namespace
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * steps)
     losses, seconds, accuracy = [], [], math.nan
     # disable=None: no bar where the output is no terminal, but a line now and then.
-    with tqdm(total=options.epochs * steps, desc=name, unit="step", disable=None) as bar:
+    # ncols: a terminal that does not know its width would show nothing.
+    width = shutil.get_terminal_size().columns
+    with tqdm(
+        total=options.epochs * steps, desc=name, unit="step", ncols=width, disable=None
+    ) as bar:
         for epoch in range(1, options.epochs + 1):
             for images, labels in batches(data, options.batch_size, generator):
                 # Only what the libraries differ in is timed, not the making of the batch.
@@ -113,7 +118,8 @@ def train(name: str, network: torch.nn.Module, data: Dataset, options: Namespace
                 seconds.append(time.perf_counter() - start)
                 schedule.step()
                 losses.append(loss.item())
-                bar.set_postfix(loss=losses[-1], accuracy=accuracy, refresh=False)
+                known = {} if math.isnan(accuracy) else {"accuracy": accuracy}
+                bar.set_postfix(loss=losses[-1], **known, refresh=False)
                 bar.update()
             accuracy = accuracy_of(network, data.test_images, data.test_labels)
             mean = statistics.fmean(losses[-steps:])

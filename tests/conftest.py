@@ -14,7 +14,7 @@ SEED = int(os.environ.get("TORCHCONV_TEST_SEED", random.randrange(2**31)))
 
 def pytest_report_header():
     return [
-        f"torchconv: {torchconv.build_info['summary']}",
+        torchconv.build_info["summary"],
         f"torchconv: CPU can run {', '.join(ISAS)}; TORCHCONV_TEST_SEED={SEED} repeats this run",
     ]
 

@@ -49,8 +49,9 @@ def load(folder: Path = PACKAGE, torch_version: str = torch.__version__) -> dict
             f"torchconv's compiled part does not load: {error}. It was built for {built_for} by "
             f"{info['compiler']}; this is {here}. Rebuild it: {_remedy(folder)}"
         ) from error
-    # An unknown TORCHCONV_CPU_ISA raises its own ValueError here, not in the first operator.
+    # The environment is read now. An unknown TORCHCONV_CPU_ISA raises a ValueError of its own.
     compiled.get_isa()
+    compiled.get_huge_pages()
     return info
 
 

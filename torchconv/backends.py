@@ -1,7 +1,7 @@
 """Which kernels run: instruction sets and huge pages.
 
-Choices hold for the whole process; the environment sets them before the first call
-(``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``).
+Choices hold for the whole process. Without any, the environment decides as torchconv is imported:
+``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The operators as functions, with the names and the order of arguments of torch's own."""
+"""The operators as functions, with torch's names and torch's order of arguments."""
 
 from torchconv.ops.conv2d import conv2d
 from torchconv.ops.linear import linear

@@ -1,3 +1,4 @@
+// The CPU entries of conv2d and its gradients: checks, results, threads, then a kernel.
 #include <torch/library.h>
 
 #include "conv2d_checks.h"
@@ -7,11 +8,6 @@
 
 namespace torchconv {
 namespace {
-
-/// Multiplications in one tile of a [rows, cols] product.
-double tile_work(int64_t rows, int64_t cols, int64_t depth) {
-  return static_cast<double>(std::min(rows, kTileRows) * std::min(cols, kTileCols)) * depth;
-}
 
 at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
                       const std::optional<at::Tensor>& bias, at::IntArrayRef stride,

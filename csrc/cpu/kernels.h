@@ -48,6 +48,13 @@ inline int64_t tile_count(int64_t rows, int64_t cols) {
   return ceil_div(rows, kTileRows) * ceil_div(cols, kTileCols);
 }
 
+/// Multiplications in one tile of a [rows, cols] product.
+inline double tile_work(int64_t rows, int64_t cols, int64_t depth) {
+  const int64_t tile =
+      (rows < kTileRows ? rows : kTileRows) * (cols < kTileCols ? cols : kTileCols);
+  return static_cast<double>(tile) * static_cast<double>(depth);
+}
+
 template <class T>
 constexpr int64_t gemm_scratch_bytes() {
   return (2 * kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) *
@@ -82,8 +89,8 @@ struct Conv2dArgs {
 template <class T>
 using Conv2dForwardArgs = Conv2dArgs<const T, const T, T>;
 
-/// Products are stored row by row; the rows run along whichever of channels and pixels is
-/// contiguous in out, so that pixels are rows where channels are contiguous.
+/// Whether the rows of the product are pixels and its columns channels, not the other way round.
+/// Finished tiles are stored along their rows, so columns should be contiguous in out.
 template <class T>
 bool pixels_are_rows(const Conv2dForwardArgs<T>& args) {
   return args.out.c == 1 && args.out.w != 1;
@@ -109,8 +116,8 @@ struct ChannelSumArgs {
   T* out;
 };
 
-/// Pooling and its relatives. `offsets` is read or written as each kernel says; nullptr: not
-/// wanted.
+/// Pooling and its relatives: x to out, and back from grad_out (in the place of out) to grad_x (in
+/// that of x). `offsets` is written by max_pool2d, if not nullptr, and read by the others.
 template <class X, class O, class Offset>
 struct Pool2dArgs {
   Pool2dShape shape;

@@ -1,3 +1,4 @@
+// The CPU entries of linear and the gradient of its bias: checks, results, threads, then a kernel.
 #include <torch/library.h>
 
 #include "cpu/channel_sum.h"

@@ -1,3 +1,4 @@
+// The CPU entries of matmul: checks, results, threads, then a kernel.
 #include "cpu/matmul.h"
 
 #include <torch/library.h>
@@ -82,8 +83,7 @@ void matmul_into(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
                               bias ? bias->stride(0) : 0,
                               data_of<T>(out),
                               cols};
-    const double work =
-        static_cast<double>(std::min(rows, kTileRows) * std::min(cols, kTileCols)) * depth;
+    const double work = tile_work(rows, cols, depth);
     parallel_with_scratch(items * tiles, work, gemm_scratch_bytes<T>(),
                           [&](int64_t begin, int64_t end, void* scratch) {
                             while (begin < end) {

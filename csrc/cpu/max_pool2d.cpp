@@ -1,3 +1,5 @@
+// The CPU entries of max_pool2d, its gradients and its indices: checks, results, threads, then a
+// kernel.
 #include <torch/library.h>
 
 #include "cpu/dispatch.h"
@@ -34,6 +36,7 @@ void run_rows(const char* op, const Args& args, bool over_x, Kernel* kernel) {
   // expanded.
   int64_t scratch = checked_mul(op, kPoolRows, checked_add(op, s.out_w, kPoolRowRounding));
   if (over_x) scratch = checked_add(op, scratch, s.in_w);
+  // Twice as much must be countable, so that rounding up to cache lines is.
   scratch = lanes_are_channels ? 0 : checked_mul(op, scratch, 2 * sizeof(double)) / 2;
   parallel_with_scratch(
       rows, row_size * s.kernel_h * s.kernel_w, scratch,

@@ -1,3 +1,4 @@
+// The CPU entries of sigmoid and its gradient: checks, results, threads, then a kernel.
 #include <torch/library.h>
 
 #include "cpu/elementwise.h"

@@ -1,3 +1,5 @@
+// Results without data, for the meta device, FakeTensor and torch.compile: the checks and the
+// shapes of the real kernel, from the same functions.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 

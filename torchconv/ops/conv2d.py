@@ -153,8 +153,7 @@ def conv2d(
 
     Args:
         x: ``Tensor[batch, in_channels, height, width]``, or without batch; float32, float64,
-            bfloat16
-            or float16, any strides.
+            bfloat16 or float16, any strides.
         weight: ``Tensor[out_channels, in_channels / groups, kernel_h, kernel_w]``.
         bias: ``Tensor[out_channels]`` or None.
         stride: Step of the window, one integer or (height, width).

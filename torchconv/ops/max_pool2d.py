@@ -137,9 +137,8 @@ def max_pool2d(
     -1.
 
     Args:
-        x: ``Tensor[batch, channels, height, width]``, or without batch; float32, float64, bfloat16
-            or
-            float16, any strides.
+        x: ``Tensor[batch, channels, height, width]``, or without batch; float32, float64,
+            bfloat16 or float16, any strides.
         kernel_size: Size of the window, one integer or (height, width).
         stride: Step of the window; ``kernel_size`` if None.
         padding: Padding on both sides, at most half of the dilated window.

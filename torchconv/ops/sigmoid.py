@@ -65,8 +65,8 @@ def sigmoid(x: Tensor) -> Tensor:
     down to the last subnormal. Backward needs only the output.
 
     Args:
-        x: ``Tensor[*]`` of any shape and strides; float32, float64, bfloat16, float16, or integers,
-            which count as the default dtype.
+        x: ``Tensor[*]`` of any shape and strides; float32, float64, bfloat16, float16, or integers
+            and booleans, which count as the default dtype.
 
     Returns:
         ``Tensor[*]`` with the shape and memory layout of ``x``.

@@ -27,12 +27,13 @@ inline Axis axis(int64_t stride) { return {Axis::kEndless, 1, stride, 0, 0}; }
 // The dimensions (2, 1, 0) with the given extents and strides, joined where memory lets them.
 inline Axis axis(int64_t stride2, int64_t extent1, int64_t stride1, int64_t extent0,
                  int64_t stride0) {
-  if (extent0 == 1) {
+  for (int dims = 0; dims < 2 && extent0 == 1; ++dims) {  // dimensions of one element do not count
     extent0 = extent1;
     stride0 = stride1;
     extent1 = 1;
     stride1 = stride2;
   }
+  if (extent0 == 1) return axis(stride2);
   const bool joined1 = extent1 == 1 || stride1 == extent0 * stride0;
   if (joined1 && stride2 == extent1 * extent0 * stride0) return axis(stride0);
   return {extent0, extent1, stride0, stride1, stride2};
@@ -79,8 +80,8 @@ inline void copy_steps(const T* in, P* out, int64_t n) {
   }
 }
 
-// Copies n elements: by vectors where both sides are contiguous, by quarters of 64 bytes in the
-// short rows of small images.
+// Copies n elements: by vectors where both sides are contiguous, by 16 bytes in the short rows
+// of small images.
 template <class T, class P>
 inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
   constexpr int64_t kStep = kVectorBytes / sizeof(P), kShort = 16 / sizeof(P);

@@ -24,10 +24,10 @@ void conv2d(const Conv2dForwardArgs<T>& args, int64_t begin, int64_t end, void* 
     T* out = args.out.data + image * args.out.n + channel * args.out.c;
     const T* bias = args.bias == nullptr ? nullptr : args.bias + channel * args.bias_stride;
     if (channels_last) {
-      const StridedStore<T, T> store{out, out_pixel, out_channel, nullptr, bias, args.bias_stride};
+      const StridedStore<T> store{out, out_pixel, out_channel, nullptr, bias, args.bias_stride};
       gemm_tile_at<T>(tile, pixels, out_channels, patches, weight, store, 0, taps, scratch);
     } else {
-      const StridedStore<T, T> store{out, out_channel, out_pixel, bias, nullptr, args.bias_stride};
+      const StridedStore<T> store{out, out_channel, out_pixel, bias, nullptr, args.bias_stride};
       gemm_tile_at<T>(tile, out_channels, pixels, weight, patches, store, 0, taps, scratch);
     }
   }
@@ -52,12 +52,12 @@ void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, int64_t begin
         axis(args.weight.n, s.kernel_h, args.weight.h, s.kernel_w, args.weight.w)};
     const GradientPatches<T> patches{s, args.out,
                                      args.out.data + image * args.out.n + channel * args.out.c};
-    const StridedStore<T, T> store{args.x.data + image * args.x.n + group * in_channels * args.x.c,
-                                   axis(args.x.c),
-                                   axis(s.in_h, args.x.h, s.in_w, args.x.w),
-                                   nullptr,
-                                   nullptr,
-                                   0};
+    const StridedStore<T> store{args.x.data + image * args.x.n + group * in_channels * args.x.c,
+                                axis(args.x.c),
+                                axis(s.in_h, args.x.h, s.in_w, args.x.w),
+                                nullptr,
+                                nullptr,
+                                0};
     gemm_tile_at<T>(tile, in_channels, pixels, weight, patches, store, 0, taps, scratch);
   }
 }
@@ -84,7 +84,7 @@ void conv2d_backward_weight(const Conv2dBackwardWeightArgs<T>& args, int64_t beg
                                      axis(conv.out.n, s.out_h, conv.out.h, s.out_w, conv.out.w)};
     const PatchesByTap<T> patches{s, conv.x, conv.x.data + group * in_channels * conv.x.c};
     if (args.partial == nullptr) {
-      const StridedStore<T, T> store{
+      const StridedStore<T> store{
           conv.weight.data + channel * conv.weight.n,
           axis(conv.weight.n),
           axis(conv.weight.c, s.kernel_h, conv.weight.h, s.kernel_w, conv.weight.w),
@@ -94,7 +94,7 @@ void conv2d_backward_weight(const Conv2dBackwardWeightArgs<T>& args, int64_t beg
       gemm_tile_at<T>(tile, out_channels, taps, grad_out, patches, store, k, k_end, scratch);
     } else {
       Acc* partial = args.partial + (chunk * s.out_channels + channel) * taps;
-      const StridedStore<Acc, Acc> store{partial, axis(taps), axis(1), nullptr, nullptr, 0};
+      const StridedStore<Acc> store{partial, axis(taps), axis(1), nullptr, nullptr, 0};
       gemm_tile_at<T>(tile, out_channels, taps, grad_out, patches, store, k, k_end, scratch);
     }
   }

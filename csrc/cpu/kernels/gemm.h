@@ -41,12 +41,12 @@ struct StridedOperand {
 };
 
 // Writes finished rows of a tile to a tensor, with a bias per row or per column.
-template <class T, class Bias>
+template <class T>
 struct StridedStore {
   T* data;
   Axis rows, cols;
-  const Bias* row_bias;  // nullptr: none
-  const Bias* col_bias;
+  const T* row_bias;  // nullptr: none
+  const T* col_bias;
   int64_t bias_stride;
 
   template <class Acc>

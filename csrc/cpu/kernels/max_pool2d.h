@@ -55,20 +55,12 @@ struct Windows {
   }
 };
 
-// Positions (of the output, in one dimension) at which a tap reads inside the image.
-inline Inside tap_inside(int64_t tap, int64_t in, int64_t out, int64_t stride, int64_t pad,
-                         int64_t dilation) {
-  const int64_t shift = pad - tap * dilation;  // input position = out · stride - shift
-  return {clamp(ceil_quotient(shift, stride), 0, out),
-          clamp(floor_quotient(in - 1 + shift, stride) + 1, 0, out)};
-}
-inline bool within(int64_t position, int64_t size) { return position >= 0 && position < size; }
-
 // ---- lanes along the output row ----------------------------------------------------------------
 
 // Rows of the accumulator type in scratch, rounded up to whole vectors.
 template <class T>
 inline int64_t row_size(int64_t n) {
+  static_assert(kLanes<T> <= kPoolRowRounding, "scratch is counted for narrower vectors");
   return ceil_div<int64_t>(n, kLanes<T>) * kLanes<T>;
 }
 
@@ -112,7 +104,8 @@ void pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t item, void* sc
         Windows<Acc> windows = {load(value + w), load_offsets<Acc>(offset + w)};
         const Vec<Acc> v = load(taps + w);
         Vec<Raw> where = kGather ? windows.is_chosen(tap) : windows.is_larger(v);
-        where &= (lanes >= Raw(in.first - w)) & (lanes < Raw(in.last - w));
+        where &= (lanes >= Raw(clamp(in.first - w, 0, kLanes<Acc>))) &
+                 (lanes < Raw(clamp(in.last - w, 0, kLanes<Acc>)));
         windows.take(where, v, tap);
         store(value + w, windows.value);
         store_offsets<Acc>(offset + w, windows.offset);

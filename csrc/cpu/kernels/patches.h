@@ -17,22 +17,8 @@ inline void advance(const Conv2dShape& s, Tap* tap) {
   ++tap->channel;
 }
 
-// a / b, rounded, for b > 0 up to the largest integer: a + b - 1 might not exist.
-inline int64_t floor_quotient(int64_t a, int64_t b) { return b == 1 ? a : a / b - (a % b < 0); }
-inline int64_t ceil_quotient(int64_t a, int64_t b) { return b == 1 ? a : a / b + (a % b > 0); }
-inline int64_t clamp(int64_t value, int64_t low, int64_t high) {
-  return value < low ? low : value > high ? high : value;
-}
-
-// Output columns [first, last) for which a kernel column reads inside the image.
-struct Inside {
-  int64_t first, last;
-};
 inline Inside output_columns(const Conv2dShape& s, int64_t kernel_col) {
-  const int64_t shift =
-      s.pad_left - kernel_col * s.dilation_w;  // input column = out · stride - shift
-  return {clamp(ceil_quotient(shift, s.stride_w), 0, s.out_w),
-          clamp(floor_quotient(s.in_w - 1 + shift, s.stride_w) + 1, 0, s.out_w)};
+  return tap_inside(kernel_col, s.in_w, s.out_w, s.stride_w, s.pad_left, s.dilation_w);
 }
 
 // x at one tap, for output pixels [col, col + n) of one output row; zero in the padding.

@@ -3,12 +3,16 @@
 
 // clang-format off
 #include "cpu/kernels/matmul.h"
+#include "cpu/kernels/window.h"
 #include "cpu/kernels/patches.h"
 #include "cpu/kernels/conv2d.h"
 // clang-format on
 
 template <class T>
 constexpr ProductKernels<T> product_kernels() {
-  return {matmul<T>, conv2d<T>, conv2d_backward_input<T>, conv2d_backward_weight<T>,
-          conv2d_add_chunks<T>};
+  return {.matmul = matmul<T>,
+          .conv2d = conv2d<T>,
+          .conv2d_backward_input = conv2d_backward_input<T>,
+          .conv2d_backward_weight = conv2d_backward_weight<T>,
+          .conv2d_add_chunks = conv2d_add_chunks<T>};
 }

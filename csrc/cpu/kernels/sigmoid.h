@@ -1,10 +1,10 @@
 // out = 1 / (1 + exp(-x)) and its gradient.
 
-// Taylor's series of exp up to x^kTerms / kTerms!, which on |x| <= ln(2) / 2 is exact to the last
+// Taylor's series of exp up to x^kDegree / kDegree!, which on |x| <= ln(2) / 2 is exact to the last
 // bit.
 template <class T>
 struct ExpSeries {  // float
-  static constexpr int kTerms = 7;
+  static constexpr int kDegree = 7;
   static constexpr float kLog2E = 1.44269504f;
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;  // High · n is exact
   static constexpr float kRound = 0x1.8p23f;  // adding it rounds to a whole number
@@ -13,7 +13,7 @@ struct ExpSeries {  // float
 };
 template <>
 struct ExpSeries<double> {
-  static constexpr int kTerms = 13;
+  static constexpr int kDegree = 13;
   static constexpr double kLog2E = 1.4426950408889634;
   static constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
   static constexpr double kRound = 0x1.8p52;
@@ -37,9 +37,9 @@ inline Vec<T> exp_of_nonpositive(Vec<T> x) {
   const Vec<T> n = (x * S::kLog2E + S::kRound) - S::kRound;
   const Vec<T> r = (x - n * S::kLn2High) - n * S::kLn2Low;
 
-  Vec<T> sum = broadcast(one_over_factorial<T>(S::kTerms));
+  Vec<T> sum = broadcast(one_over_factorial<T>(S::kDegree));
 #pragma GCC unroll 16
-  for (int k = S::kTerms - 1; k >= 2; --k) sum = sum * r + one_over_factorial<T>(k);
+  for (int k = S::kDegree - 1; k >= 2; --k) sum = sum * r + one_over_factorial<T>(k);
   sum = T(1) + (r + r * r * sum);  // the largest term last, so that only its rounding counts
 
   // 2^n in two factors, since 2^n itself may be too small for a normal number.

@@ -17,21 +17,17 @@ using Vec = typename VecTraits<T>::type;
 template <class T>
 constexpr int kLanes = VecTraits<T>::lanes;
 
-// The integer with the same number of bits as a float type, and its unsigned form.
+// The integer with the same number of bits as a float type.
 template <class T>
 struct BitsOf {
   using type = int32_t;
-  using unsigned_type = uint32_t;
 };
 template <>
 struct BitsOf<double> {
   using type = int64_t;
-  using unsigned_type = uint64_t;
 };
 template <class T>
 using Bits = typename BitsOf<T>::type;
-template <class T>
-using UnsignedBits = typename BitsOf<T>::unsigned_type;
 
 template <class T>
 inline Vec<T> broadcast(T value) {
