@@ -172,6 +172,22 @@ def test_conv2d_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype):
     assert_sum_close(bias, grad_out.double().sum((0, 2, 3)), grad_out.double().sum((0, 2, 3)))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("groups", [1, 3])
+def test_conv2d_weight_gradient_in_chunks_is_exact(isa, dtype, groups, layout):
+    # 3 * 47 * 53 terms make several chunks, the last one shorter.
+    x = in_layout(layout, small_integers(3, 6, 47, 53, dtype=dtype, most=1))
+    grad_out = in_layout(layout, small_integers(3, 9, 47, 53, dtype=dtype, most=1))
+    grad = torch.ops.torchconv.conv2d_backward_weight(
+        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], groups
+    )
+    expected = torch.nn.grad.conv2d_weight(
+        x.double(), (9, 6 // groups, 3, 3), grad_out.double(), padding=1, groups=groups
+    )
+    assert torch.equal(grad, expected.to(dtype))
+
+
 @pytest.mark.parametrize(
     "case", ["3x3", "wide", "dilation-stride", "four-sided", "groups", "depthwise", "unbatched"]
 )
