@@ -1,12 +1,31 @@
 """From what users write (``stride=2``, ``padding='same'``) to what operators take."""
 
+import functools
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import torch
+from torch.overrides import handle_torch_function, has_torch_function
 
 _INT64 = 1 << 63
+
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+def overridable(function: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Lets arguments and modes that override torch's functions, as fx's proxies do, have it."""
+
+    @functools.wraps(function)
+    def call(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+        relevant = (*args, *kwargs.values()) if kwargs else args
+        if has_torch_function(relevant):
+            return handle_torch_function(call, relevant, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def check_tensors(op: str, **tensors: Any) -> None:

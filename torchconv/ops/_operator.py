@@ -1,51 +1,108 @@
-"""How an operator of the dispatcher and the Functions that differentiate it belong together."""
+"""How an operator of the dispatcher and the Function that differentiates it belong together.
 
+Every operator has one Function, which knows its derivatives in both directions and its vmap rule:
+
+    @differentiates("relu")
+    class ReLUFunction(OperatorFunction): ...
+
+and ``operator("relu")`` is the quickest way to call the operator.
+"""
+
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
+from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
+from torch._functorch.utils import unwrap_dead_wrappers
+from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
+from torch.autograd import Function, forward_ad
+
+from torchconv.ops._vmap import with_no_items
 
 _library = torch.library.Library("torchconv", "IMPL")
 _BelowAutograd = torch._C._AutoDispatchBelowAutograd
 _transforms_active = torch._C._are_functorch_transforms_active
+_autocast_active = torch._C._is_any_autocast_enabled
+_AUTOCAST = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
+
+_apply: dict[str, Callable[..., Any]] = {}  # name of an operator -> its differentiable form
 
 
-def kernel(name: str) -> Callable[..., Any]:
-    """The kernel of ``torch.ops.torchconv.<name>`` for its arguments' device, without autograd."""
+class OperatorFunction(Function):
+    """A Function whose forward is an operator's kernel, supplied by ``differentiates``.
+
+    A subclass defines ``setup_context``, ``backward``, ``jvp`` and ``vmap``. Gradients and tangents
+    are not materialized: None stands for zero.
+    """
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Takes all the operator's arguments, in order."""
+        if _transforms_active():
+            return super().apply(*args)  # type: ignore[misc]
+        # Function.apply would first look up forward's signature for default values, and spend
+        # more on it than the rest of the call takes.
+        return super(Function, cls).apply(*unwrap_dead_wrappers(args))
+
+
+@functools.cache
+def operator(name: str) -> Callable[..., Any]:
+    """Calls ``torch.ops.torchconv.<name>``, past whatever a call does not need.
+
+    Under torch.compile it is the operator itself, which Dynamo keeps whole; under autocast and
+    torch.func's transforms the dispatcher knows what comes first. A Function costs several times as
+    much as a plain call, so there is none where no derivative can be asked for.
+    """
     op = getattr(torch.ops.torchconv, name).default
 
-    def call_kernel(*args: Any) -> Any:
+    def call(*args: Any) -> Any:
+        if torch.compiler.is_compiling() or _autocast_active() or _transforms_active():
+            return op(*args)
+        if is_differentiated(args):
+            return _apply[name](*args)
         with _BelowAutograd():
             return op(*args)
 
-    return call_kernel
+    return call
 
 
-def is_differentiated(args: tuple[Any, ...]) -> bool:
-    """Whether a derivative may be asked of a result of these arguments."""
-    if _transforms_active() or forward_ad._current_level >= 0:
-        return True
-    if not torch.is_grad_enabled():
-        return False
-    return any(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
-
-
-def operator(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes ``torch.ops.torchconv.<name>`` differentiable and returns the quickest way to call it.
-
-    The returned function, and the operator's own Autograd kernel, go through ``apply`` only where a
-    derivative may be asked for: a Function costs several times as much as a plain call. Under
-    torch.compile the function is the operator itself, which Dynamo keeps whole.
-
-    ``torch.library.register_autograd`` would do this in fewer lines, but it drops the tangents of
-    forward-mode AD without a word.
+def differentiates(
+    name: str, *, autocast: bool = False
+) -> Callable[[type[OperatorFunction]], type[OperatorFunction]]:
+    """Makes a Function the derivatives of ``torch.ops.torchconv.<name>``, however it is called.
 
     Args:
         name: The operator's name in ``csrc/library.cpp``.
-        apply: Takes all the operator's arguments; usually ``SomeFunction.apply``.
+        autocast: Whether autocast casts the operator's tensors to its low precision.
     """
     op = getattr(torch.ops.torchconv, name).default
+
+    def forward(*args: Any) -> Any:
+        with _BelowAutograd():
+            return op(*args)
+
+    def decorate(function: type[OperatorFunction]) -> type[OperatorFunction]:
+        function.forward = staticmethod(forward)  # type: ignore[method-assign]
+        function.jvp = staticmethod(_nestable(function.jvp))  # type: ignore[method-assign]
+        function.vmap = staticmethod(with_no_items(function.vmap))  # type: ignore[method-assign]
+        register(name, function.apply, autocast=autocast)
+        return function
+
+    return decorate
+
+
+def register(name: str, apply: Callable[..., Any], *, autocast: bool = False) -> None:
+    """Gives the operator its kernels for autograd, torch.func and autocast.
+
+    ``torch.library.register_autograd`` would do the first in fewer lines, but it drops the tangents
+    of forward-mode AD without a word. torch.func's transforms are met before they take the call
+    apart: ``apply`` then goes through all of them, as for any Function.
+    """
+    op = getattr(torch.ops.torchconv, name).default
+    _apply[name] = apply
 
     def differentiable(*args: Any) -> Any:
         if is_differentiated(args):
@@ -53,8 +110,109 @@ def operator(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
         with _BelowAutograd():
             return op(*args)
 
-    def call(*args: Any) -> Any:
-        return op(*args) if torch.compiler.is_compiling() else differentiable(*args)
+    def transformed(*args: Any) -> Any:
+        interpreter = retrieve_current_functorch_interpreter()
+        if interpreter.key() == TransformType.Functionalize:
+            return _functionalized(op, interpreter, args)
+        if autocast and _autocast_active():
+            for device in _AUTOCAST:
+                args = cast(args, device)
+        return apply(*args)
 
     _library.impl(name, differentiable, "Autograd")
+    _library.impl(name, transformed, "FuncTorchDynamicLayerFrontMode")
+    if autocast:
+        for device, key in _AUTOCAST.items():
+            _library.impl(name, _casting(op, device, key), key)
+
+
+def _functionalized(op: Callable[..., Any], interpreter: Any, args: tuple[Any, ...]) -> Any:
+    """No operator writes to its arguments, so functionalize has nothing to do but to unwrap them."""
+    api = FunctorchFunctionalizeAPI(interpreter)
+    unwrapped = api.unwrap_tensors(args)
+    with api.redispatch_to_next():
+        out = op(*unwrapped)
+    return api.wrap_tensors(out)
+
+
+def _casting(op: Callable[..., Any], device: str, key: str) -> Callable[..., Any]:
+    this_key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
+
+    def call(*args: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(this_key):
+            return op(*cast(args, device))
+
     return call
+
+
+def cast(args: tuple[Any, ...], device: str) -> tuple[Any, ...]:
+    """The arguments with the device's tensors in its autocast dtype, as torch's own operators."""
+    if not torch.is_autocast_enabled(device):
+        return args
+    dtype = torch.get_autocast_dtype(device)
+
+    def eligible(arg: Any) -> bool:
+        is_real = isinstance(arg, Tensor) and arg.is_floating_point()
+        return is_real and arg.device.type == device and arg.dtype != torch.float64
+
+    return tuple(arg.to(dtype) if eligible(arg) else arg for arg in args)
+
+
+def is_differentiated(args: tuple[Any, ...]) -> bool:
+    """Whether a derivative may be asked of a result of these arguments."""
+    if torch.is_grad_enabled():
+        for arg in args:
+            if isinstance(arg, Tensor) and arg.requires_grad:
+                return True
+    return is_forward_mode()
+
+
+def is_forward_mode() -> bool:
+    """Whether forward-mode AD is on: only then is anything kept for jvp."""
+    return forward_ad._current_level >= 0
+
+
+def save_for_jvp(ctx: Any, *tensors: Tensor | None) -> None:
+    """Keeps what jvp needs. Without forward-mode AD that would only hold memory."""
+    if is_forward_mode():
+        ctx.save_for_forward(*tensors)
+
+
+def saved_primals(ctx: Any) -> list[Tensor]:
+    """What jvp works with: the kept tensors without the tangents that they have themselves."""
+    return [forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
+
+
+def _nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets the tangents of an outer torch.func.jvp through.
+
+    torch calls jvp with forward-mode AD switched off, for all levels, and without a word takes the
+    mixed second derivatives of a Function for zero.
+    """
+
+    @functools.wraps(jvp)
+    def call(ctx: Any, *tangents: Any) -> Any:
+        with forward_ad._set_fwd_grad_enabled(True):
+            return jvp(ctx, *tangents)
+
+    return call
+
+
+def total(*terms: Tensor | None) -> Tensor | None:
+    """The sum of the terms; None stands for zero."""
+    present = [term for term in terms if term is not None]
+    return functools.reduce(torch.add, present) if present else None
+
+
+def product_rule(
+    call: Callable[..., Tensor],
+    a: Tensor,
+    b: Tensor,
+    a_t: Tensor | None,
+    b_t: Tensor | None,
+    *rest: Any,
+) -> Tensor | None:
+    """The tangent of ``call(a, b, *rest)``, which is linear in a and in b; None stands for zero."""
+    return total(
+        None if a_t is None else call(a_t, b, *rest), None if b_t is None else call(a, b_t, *rest)
+    )

@@ -1,18 +1,31 @@
-"""Two-dimensional convolution and its gradients."""
+"""Two-dimensional convolution; its gradients are in ``conv2d_backward.py``."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.autograd import Function
 
-from torchconv.ops._arguments import check_tensors, conv_padding, integer, pair
-from torchconv.ops._operator import kernel, operator
+from torchconv.ops._arguments import check_tensors, conv_padding, integer, overridable, pair
+from torchconv.ops._conv2d_vmap import vmap_convolution
+from torchconv.ops._operator import (
+    OperatorFunction,
+    differentiates,
+    operator,
+    product_rule,
+    save_for_jvp,
+    saved_primals,
+    total,
+)
+from torchconv.ops._vmap import fold, leading
 
-Ints = list[int]
+_conv2d = operator("conv2d")
+_backward_input = operator("conv2d_backward_input")
+_backward_weight = operator("conv2d_backward_weight")
+_backward_bias = operator("conv2d_backward_bias")
 
 
-class Conv2dFunction(Function):
+@differentiates("conv2d", autocast=True)
+class Conv2dFunction(OperatorFunction):
     """Differentiates conv2d. Takes the operator's arguments, with stride and the rest as lists.
 
     conv2d is linear in x and in weight, so each of its two gradients is linear in grad_out and in
@@ -20,26 +33,19 @@ class Conv2dFunction(Function):
     """
 
     @staticmethod
-    def forward(
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: Ints,
-        padding: Ints,
-        dilation: Ints,
-        groups: int,
-    ) -> Tensor:
-        return _conv2d_kernel(x, weight, bias, stride, padding, dilation, groups)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, weight, _, *ctx.geometry = inputs
+        ctx.set_materialize_grads(False)
         ctx.input_size, ctx.kernel_size = x.shape[2:], weight.shape[2:]
+        ctx.out_shape = output.shape
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None)
+        save_for_jvp(ctx, x, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_out is None:
+            return (None,) * 7
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad_x = grad_weight = grad_bias = None
@@ -51,85 +57,48 @@ class Conv2dFunction(Function):
             grad_bias = _backward_bias(grad_out)
         return grad_x, grad_weight, grad_bias, None, None, None, None
 
-
-class Conv2dBackwardInputFunction(Function):
-    """Differentiates grad_x = conv2d_backward_input(grad_out, weight, input_size, …)."""
-
     @staticmethod
-    def forward(grad_out: Tensor, weight: Tensor, input_size: Ints, *geometry: Any) -> Tensor:
-        return _backward_input_kernel(grad_out, weight, input_size, *geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        grad_out, weight, _, *ctx.geometry = inputs
-        ctx.kernel_size = weight.shape[2:]
-        needs_grad_out, needs_weight = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(
-            grad_out if needs_weight else None, weight if needs_grad_out else None
+    def jvp(
+        ctx: Any,
+        x_t: Tensor | None,
+        weight_t: Tensor | None,
+        bias_t: Tensor | None,
+        *_: None,
+    ) -> Tensor | None:
+        return total(
+            product_rule(_conv2d, *saved_primals(ctx), x_t, weight_t, None, *ctx.geometry),
+            None if bias_t is None else bias_t[:, None, None].expand(ctx.out_shape),
         )
 
     @staticmethod
-    def backward(ctx: Any, grad_grad_x: Tensor) -> tuple[Tensor | None, ...]:
-        grad_out, weight = ctx.saved_tensors
-        grad_grad_out = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_grad_out = _conv2d(grad_grad_x, weight, None, *ctx.geometry)
-        if ctx.needs_input_grad[1]:
-            grad_weight = _backward_weight(grad_out, grad_grad_x, ctx.kernel_size, *ctx.geometry)
-        return grad_grad_out, grad_weight, None, None, None, None, None
+    def vmap(
+        info: Any,
+        in_dims: tuple[Any, ...],
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *geometry: Any,
+    ) -> tuple[Tensor, int | None]:
+        """A bias goes with the weight's output channels; where these are shared it is added."""
+        x_dim, weight_dim, bias_dim = in_dims[:3]
+        *steps, groups = geometry
+        added = bias is not None and bias_dim is not None and weight_dim is None
+        folded = None if added else bias
+        if folded is not None and weight_dim is not None:
+            inside = groups if x_dim is None else 1
+            folded = fold(folded, bias_dim, 0, info.batch_size, inside)
+
+        def call(x: Tensor, weight: Tensor, groups: int) -> Tensor:
+            return _conv2d(x, weight, folded, *steps, groups)
+
+        given = {"x": (x, x_dim), "weight": (weight, weight_dim)}
+        out, out_dim = vmap_convolution(call, info, "out", groups, **given)
+        if not added or bias is None:
+            return out, out_dim
+        return out + leading(bias, bias_dim, info.batch_size, 2)[..., None, None], 0
 
 
-class Conv2dBackwardWeightFunction(Function):
-    """Differentiates grad_weight = conv2d_backward_weight(grad_out, x, kernel_size, …)."""
-
-    @staticmethod
-    def forward(grad_out: Tensor, x: Tensor, kernel_size: Ints, *geometry: Any) -> Tensor:
-        return _backward_weight_kernel(grad_out, x, kernel_size, *geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        grad_out, x, _, *ctx.geometry = inputs
-        ctx.input_size = x.shape[2:]
-        needs_grad_out, needs_x = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(grad_out if needs_x else None, x if needs_grad_out else None)
-
-    @staticmethod
-    def backward(ctx: Any, grad_grad_weight: Tensor) -> tuple[Tensor | None, ...]:
-        grad_out, x = ctx.saved_tensors
-        grad_grad_out = grad_x = None
-        if ctx.needs_input_grad[0]:
-            grad_grad_out = _conv2d(x, grad_grad_weight, None, *ctx.geometry)
-        if ctx.needs_input_grad[1]:
-            grad_x = _backward_input(grad_out, grad_grad_weight, ctx.input_size, *ctx.geometry)
-        return grad_grad_out, grad_x, None, None, None, None, None
-
-
-class Conv2dBackwardBiasFunction(Function):
-    """Differentiates grad_bias = Σ grad_out over batch, height and width."""
-
-    @staticmethod
-    def forward(grad_out: Tensor) -> Tensor:
-        return _backward_bias_kernel(grad_out)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.shape = inputs[0].shape
-
-    @staticmethod
-    def backward(ctx: Any, grad_grad_bias: Tensor) -> Tensor:
-        return grad_grad_bias[:, None, None].expand(ctx.shape)
-
-
-_conv2d_kernel = kernel("conv2d")
-_backward_input_kernel = kernel("conv2d_backward_input")
-_backward_weight_kernel = kernel("conv2d_backward_weight")
-_backward_bias_kernel = kernel("conv2d_backward_bias")
-_conv2d = operator("conv2d", Conv2dFunction.apply)
-_backward_input = operator("conv2d_backward_input", Conv2dBackwardInputFunction.apply)
-_backward_weight = operator("conv2d_backward_weight", Conv2dBackwardWeightFunction.apply)
-_backward_bias = operator("conv2d_backward_bias", Conv2dBackwardBiasFunction.apply)
-
-
+@overridable
 def conv2d(
     x: Tensor,
     weight: Tensor,

@@ -1,20 +1,31 @@
 """Matrix product: out[..., i, j] = Σ_k a[..., i, k] · b[..., k, j]."""
 
+import math
 from typing import Any
 
 from torch import Tensor
-from torch.autograd import Function
 
-from torchconv.ops._arguments import check_tensors
-from torchconv.ops._operator import kernel, operator
+from torchconv.ops._arguments import check_tensors, overridable
+from torchconv.ops._operator import (
+    OperatorFunction,
+    differentiates,
+    operator,
+    product_rule,
+    save_for_jvp,
+    saved_primals,
+)
+from torchconv.ops._vmap import leading
+
+matrix_product = operator("matmul")
 
 
 def as_rows(x: Tensor) -> Tensor:
     """``Tensor[*, columns]`` as ``Tensor[rows, columns]``."""
-    return x.unsqueeze(0) if x.dim() == 1 else x.flatten(0, -2)
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-class MatMulFunction(Function):
+@differentiates("matmul", autocast=True)
+class MatMulFunction(OperatorFunction):
     """Differentiates the product of two tensors of at least two dimensions.
 
     With G the gradient of the output, the gradients are G · bᵀ and aᵀ · G, summed over the
@@ -22,18 +33,18 @@ class MatMulFunction(Function):
     """
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor) -> Tensor:
-        return _matmul_kernel(a, b)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         a, b = inputs
+        ctx.set_materialize_grads(False)
         ctx.a_shape, ctx.b_shape = a.shape, b.shape
         needs_a, needs_b = ctx.needs_input_grad
         ctx.save_for_backward(a if needs_b else None, b if needs_a else None)
+        save_for_jvp(ctx, a, b)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        if grad_out is None:
+            return None, None
         a, b = ctx.saved_tensors
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
@@ -45,11 +56,20 @@ class MatMulFunction(Function):
             grad_b = matrix_product(a.mT, grad_out).sum_to_size(ctx.b_shape)
         return grad_a, grad_b
 
+    @staticmethod
+    def jvp(ctx: Any, a_t: Tensor | None, b_t: Tensor | None) -> Tensor | None:
+        return product_rule(matrix_product, *saved_primals(ctx), a_t, b_t)
 
-_matmul_kernel = kernel("matmul")
-matrix_product = operator("matmul", MatMulFunction.apply)
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], a: Tensor, b: Tensor) -> tuple[Tensor, int]:
+        """Vmap's dimension is one more to broadcast; it must be the first one of the result."""
+        a_dim, b_dim = in_dims
+        rank = max(a.dim() - (a_dim is not None), b.dim() - (b_dim is not None))
+        a, b = leading(a, a_dim, info.batch_size, rank), leading(b, b_dim, info.batch_size, rank)
+        return matrix_product(a, b), 0
 
 
+@overridable
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     r"""Multiplies two tensors as torch.matmul does.
 

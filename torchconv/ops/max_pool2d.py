@@ -3,27 +3,34 @@
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
-import torch
 from torch import Tensor
-from torch.autograd import Function
 
-from torchconv.ops._arguments import check_tensors, pair
-from torchconv.ops._operator import kernel, operator
+from torchconv.ops._arguments import check_tensors, overridable, pair
+from torchconv.ops._operator import (
+    OperatorFunction,
+    differentiates,
+    operator,
+    register,
+    save_for_jvp,
+    saved_primals,
+)
+from torchconv.ops._vmap import fold, unfold
 
-Ints = list[int]
+_max_pool2d = operator("max_pool2d")
+_with_offsets = operator("max_pool2d_with_offsets")
+_indices = operator("max_pool2d_indices")
+_backward = operator("max_pool2d_backward")
+_gather = operator("max_pool2d_gather")
 
 
-class MaxPool2dFunction(Function):
+@differentiates("max_pool2d_with_offsets")
+class MaxPool2dFunction(OperatorFunction):
     """Differentiates max_pool2d from the offsets of the maxima in their windows.
 
     Returns (out, offsets). An offset is ``row * kernel_w + column`` in one byte (four for windows
     of more than 255 elements): with the output, all that backward keeps; neither x nor int64
     indices.
     """
-
-    @staticmethod
-    def forward(x: Tensor, *window: Any) -> tuple[Tensor, Tensor]:
-        return _with_offsets_kernel(x, *window)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -34,6 +41,7 @@ class MaxPool2dFunction(Function):
         ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(offsets)
+        save_for_jvp(ctx, offsets)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
@@ -43,57 +51,111 @@ class MaxPool2dFunction(Function):
         grad_x = _backward(grad_out, offsets, ctx.input_size, *ctx.window)
         return grad_x, None, None, None, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, *_: None) -> tuple[Tensor, None]:
+        (offsets,) = saved_primals(ctx)
+        return _gather(x_t, offsets, *ctx.window), None
 
-class MaxPool2dBackwardFunction(Function):
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], x: Tensor, *window: Any
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        size = info.batch_size
+        out, offsets = _with_offsets(fold(x, in_dims[0], 0, size), *window)
+        return (unfold(out, 0, size)[0], unfold(offsets, 0, size)[0]), (0, 0)
+
+
+@differentiates("max_pool2d_backward")
+class MaxPool2dBackwardFunction(OperatorFunction):
     """Differentiates the scatter grad_x[place of the maximum] += grad_out: the gather below."""
 
     @staticmethod
-    def forward(grad_out: Tensor, offsets: Tensor, input_size: Ints, *window: Any) -> Tensor:
-        return _backward_kernel(grad_out, offsets, input_size, *window)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, offsets, _, *ctx.window = inputs
+        _, offsets, *ctx.rest = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(offsets)
+        save_for_jvp(ctx, offsets)
 
     @staticmethod
-    def backward(ctx: Any, grad_grad_x: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_grad_x is None:
+            return (None,) * 8
         (offsets,) = ctx.saved_tensors
-        return _gather(grad_grad_x, offsets, *ctx.window), *(None,) * 7
-
-
-class MaxPool2dGatherFunction(Function):
-    """Differentiates the gather out = x[place of the maximum]: the scatter above."""
+        _, *window = ctx.rest
+        return _gather(grad_grad_x, offsets, *window), *(None,) * 7
 
     @staticmethod
-    def forward(x: Tensor, offsets: Tensor, *window: Any) -> Tensor:
-        return _gather_kernel(x, offsets, *window)
+    def jvp(ctx: Any, grad_out_t: Tensor, *_: None) -> Tensor:
+        (offsets,) = saved_primals(ctx)
+        return _backward(grad_out_t, offsets, *ctx.rest)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, offsets: Tensor, *rest: Any
+    ) -> tuple[Tensor, int]:
+        size = info.batch_size
+        grad_out, offsets = fold(grad_out, in_dims[0], 0, size), fold(offsets, in_dims[1], 0, size)
+        return unfold(_backward(grad_out, offsets, *rest), 0, size)
+
+
+@differentiates("max_pool2d_gather")
+class MaxPool2dGatherFunction(OperatorFunction):
+    """Differentiates the gather out = x[place of the maximum]: the scatter above."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, offsets, *ctx.window = inputs
+        ctx.set_materialize_grads(False)
         ctx.input_size = x.shape[2:]
         ctx.save_for_backward(offsets)
+        save_for_jvp(ctx, offsets)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_out is None:
+            return (None,) * 7
         (offsets,) = ctx.saved_tensors
         return _backward(grad_out, offsets, ctx.input_size, *ctx.window), *(None,) * 6
 
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, *_: None) -> Tensor:
+        (offsets,) = saved_primals(ctx)
+        return _gather(x_t, offsets, *ctx.window)
 
-def _apply_without_offsets(*args: Any) -> Tensor:
-    out: Tensor = MaxPool2dFunction.apply(*args)[0]
-    return out
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], x: Tensor, offsets: Tensor, *window: Any
+    ) -> tuple[Tensor, int]:
+        size = info.batch_size
+        x, offsets = fold(x, in_dims[0], 0, size), fold(offsets, in_dims[1], 0, size)
+        return unfold(_gather(x, offsets, *window), 0, size)
 
 
-_with_offsets_kernel = kernel("max_pool2d_with_offsets")
-_backward_kernel = kernel("max_pool2d_backward")
-_gather_kernel = kernel("max_pool2d_gather")
-_max_pool2d = operator("max_pool2d", _apply_without_offsets)
-_with_offsets = operator("max_pool2d_with_offsets", MaxPool2dFunction.apply)
-_backward = operator("max_pool2d_backward", MaxPool2dBackwardFunction.apply)
-_gather = operator("max_pool2d_gather", MaxPool2dGatherFunction.apply)
-_indices = torch.ops.torchconv.max_pool2d_indices.default  # nothing to differentiate
+@differentiates("max_pool2d_indices")
+class MaxPool2dIndicesFunction(OperatorFunction):
+    """Whole numbers have no derivative, but they have a vmap rule."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, _: Any) -> tuple[None, ...]:
+        return (None,) * 7
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> None:
+        return None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], offsets: Tensor, *rest: Any
+    ) -> tuple[Tensor, int]:
+        size = info.batch_size
+        return unfold(_indices(fold(offsets, in_dims[0], 0, size), *rest), 0, size)
+
+
+register("max_pool2d", lambda *args: _with_offsets(*args)[0])
 
 
 @overload
@@ -116,6 +178,7 @@ def max_pool2d(
     ceil_mode: bool = ...,
     return_indices: bool = ...,
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@overridable
 def max_pool2d(
     x: Tensor,
     kernel_size: int | Sequence[int],

@@ -2,54 +2,82 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.autograd import Function
 
-from torchconv.ops._arguments import check_tensors
-from torchconv.ops._operator import kernel, operator
+from torchconv.ops._arguments import check_tensors, overridable
+from torchconv.ops._operator import (
+    OperatorFunction,
+    differentiates,
+    operator,
+    save_for_jvp,
+    saved_primals,
+)
+from torchconv.ops._vmap import same_place
+
+_relu = operator("relu")
+_relu_backward = operator("relu_backward")
 
 
-class ReLUFunction(Function):
+@differentiates("relu")
+class ReLUFunction(OperatorFunction):
     """Differentiates relu from its output: d out / d x is 0 where out <= 0, else 1 (NaN too)."""
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return _relu_kernel(x)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(output)
+        save_for_jvp(ctx, output)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_out: Tensor | None) -> Tensor | None:
+        if grad_out is None:
+            return None
         (out,) = ctx.saved_tensors
         return _relu_backward(grad_out, out)
 
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        (out,) = saved_primals(ctx)
+        return _relu_backward(x_t, out)
 
-class ReLUBackwardFunction(Function):
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor) -> tuple[Tensor, int]:
+        return _relu(x), in_dims[0]
+
+
+@differentiates("relu_backward")
+class ReLUBackwardFunction(OperatorFunction):
     """Differentiates grad_x = grad_out · [out > 0], which is flat in out."""
 
     @staticmethod
-    def forward(grad_out: Tensor, out: Tensor) -> Tensor:
-        return _relu_backward_kernel(grad_out, out)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
+        _, out = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(out)
+        save_for_jvp(ctx, out)
 
     @staticmethod
-    def backward(ctx: Any, grad_grad_x: Tensor) -> tuple[Tensor | None, None]:
+    def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, None]:
+        if grad_grad_x is None or not ctx.needs_input_grad[0]:
+            return None, None
         (out,) = ctx.saved_tensors
-        return (_relu_backward(grad_grad_x, out) if ctx.needs_input_grad[0] else None), None
+        return _relu_backward(grad_grad_x, out), None
+
+    @staticmethod
+    def jvp(ctx: Any, grad_out_t: Tensor | None, _: Any) -> Tensor:
+        (out,) = saved_primals(ctx)
+        return torch.zeros_like(out) if grad_out_t is None else _relu_backward(grad_out_t, out)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, out: Tensor
+    ) -> tuple[Tensor, int]:
+        return _relu_backward(*same_place(info, in_dims, grad_out, out)), 0
 
 
-_relu_kernel = kernel("relu")
-_relu_backward_kernel = kernel("relu_backward")
-_relu = operator("relu", ReLUFunction.apply)
-_relu_backward = operator("relu_backward", ReLUBackwardFunction.apply)
-
-
+@overridable
 def relu(x: Tensor) -> Tensor:
     r"""Replaces negative elements by zero.
 

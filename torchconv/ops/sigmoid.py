@@ -3,44 +3,65 @@
 from typing import Any
 
 from torch import Tensor
-from torch.autograd import Function
 
-from torchconv.ops._arguments import check_tensors
-from torchconv.ops._operator import kernel, operator
+from torchconv.ops._arguments import check_tensors, overridable
+from torchconv.ops._operator import (
+    OperatorFunction,
+    differentiates,
+    operator,
+    save_for_jvp,
+    saved_primals,
+    total,
+)
+from torchconv.ops._vmap import same_place
+
+_sigmoid = operator("sigmoid")
+_sigmoid_backward = operator("sigmoid_backward")
 
 
-class SigmoidFunction(Function):
+@differentiates("sigmoid")
+class SigmoidFunction(OperatorFunction):
     """Differentiates sigmoid from its output: d out / d x = out · (1 - out)."""
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return _sigmoid_kernel(x)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(output)
+        save_for_jvp(ctx, output)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_out: Tensor | None) -> Tensor | None:
+        if grad_out is None:
+            return None
         (out,) = ctx.saved_tensors
         return _sigmoid_backward(grad_out, out)
 
-
-class SigmoidBackwardFunction(Function):
-    """Differentiates grad_x = grad_out · out · (1 - out)."""
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        (out,) = saved_primals(ctx)
+        return _sigmoid_backward(x_t, out)
 
     @staticmethod
-    def forward(grad_out: Tensor, out: Tensor) -> Tensor:
-        return _sigmoid_backward_kernel(grad_out, out)
+    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor) -> tuple[Tensor, int]:
+        return _sigmoid(x), in_dims[0]
+
+
+@differentiates("sigmoid_backward")
+class SigmoidBackwardFunction(OperatorFunction):
+    """Differentiates grad_x = grad_out · out · (1 - out)."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         grad_out, out = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(grad_out if ctx.needs_input_grad[1] else None, out)
+        save_for_jvp(ctx, grad_out, out)
 
     @staticmethod
-    def backward(ctx: Any, grad_grad_x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        if grad_grad_x is None:
+            return None, None
         grad_out, out = ctx.saved_tensors
         grad_grad_out = grad_of_out = None
         if ctx.needs_input_grad[0]:
@@ -49,13 +70,22 @@ class SigmoidBackwardFunction(Function):
             grad_of_out = grad_grad_x * grad_out * (1 - 2 * out)
         return grad_grad_out, grad_of_out
 
+    @staticmethod
+    def jvp(ctx: Any, grad_out_t: Tensor | None, out_t: Tensor | None) -> Tensor | None:
+        grad_out, out = saved_primals(ctx)
+        return total(
+            None if grad_out_t is None else _sigmoid_backward(grad_out_t, out),
+            None if out_t is None else out_t * grad_out * (1 - 2 * out),
+        )
 
-_sigmoid_kernel = kernel("sigmoid")
-_sigmoid_backward_kernel = kernel("sigmoid_backward")
-_sigmoid = operator("sigmoid", SigmoidFunction.apply)
-_sigmoid_backward = operator("sigmoid_backward", SigmoidBackwardFunction.apply)
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, out: Tensor
+    ) -> tuple[Tensor, int]:
+        return _sigmoid_backward(*same_place(info, in_dims, grad_out, out)), 0
 
 
+@overridable
 def sigmoid(x: Tensor) -> Tensor:
     r"""Applies the logistic function to each element.
 

@@ -1,0 +1,76 @@
+"""A few calls of each operator beside torch's own, small enough for every transform of torch."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+import torchconv
+
+
+@dataclass(frozen=True)
+class Case:
+    operator: str
+    shapes: tuple[tuple[int, ...], ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def ours(self, *tensors):
+        return getattr(torchconv, self.operator)(*tensors, **self.options)
+
+    def native(self, *tensors):
+        module = torch if hasattr(torch, self.operator) else torch.nn.functional
+        if self.operator in ("conv2d", "linear", "max_pool2d"):
+            module = torch.nn.functional
+        return getattr(module, self.operator)(*tensors, **self.options)
+
+    def inputs(self, dtype=torch.float64, requires_grad=False):
+        return [distinct(shape, dtype).requires_grad_(requires_grad) for shape in self.shapes]
+
+
+def distinct(shape, dtype=torch.float64):
+    """Different numbers between -2 and 2, none near zero: no step moves a maximum or a kink."""
+    count = math.prod(shape)
+    return (
+        ((torch.randperm(count, dtype=torch.float64) + 0.5) / max(count, 1) * 4 - 2)
+        .reshape(shape)
+        .to(dtype)
+    )
+
+
+CASES = {
+    "sigmoid": Case("sigmoid", ((3, 4),)),
+    "relu": Case("relu", ((3, 4),)),
+    "matmul": Case("matmul", ((3, 4), (4, 2))),
+    "matmul-vectors": Case("matmul", ((4,), (4,))),
+    "matmul-vector-matrix": Case("matmul", ((4,), (2, 4, 3))),
+    "matmul-batch-matrix": Case("matmul", ((2, 3, 4), (4, 2))),
+    "matmul-broadcast": Case("matmul", ((2, 1, 3, 4), (3, 4, 2))),
+    "linear": Case("linear", ((3, 4), (2, 4), (2,))),
+    "linear-no-bias": Case("linear", ((3, 4), (2, 4))),
+    "linear-vector": Case("linear", ((4,), (2, 4), (2,))),
+    "linear-deep": Case("linear", ((2, 3, 4), (2, 4), (2,))),
+    "conv2d": Case("conv2d", ((2, 2, 5, 4), (3, 2, 3, 2), (3,)), {"padding": (1, 0)}),
+    "conv2d-stride": Case(
+        "conv2d", ((2, 2, 6, 5), (2, 2, 2, 3)), {"stride": 2, "padding": 1, "dilation": (2, 1)}
+    ),
+    "conv2d-groups": Case("conv2d", ((2, 4, 4, 4), (6, 2, 2, 2), (6,)), {"groups": 2}),
+    "conv2d-depthwise": Case("conv2d", ((2, 3, 4, 4), (6, 1, 3, 3), (6,)), {"groups": 3}),
+    "conv2d-unbatched": Case("conv2d", ((2, 4, 5), (3, 2, 2, 2), (3,)), {"padding": "same"}),
+    "max_pool2d": Case("max_pool2d", ((2, 3, 4, 4),), {"kernel_size": 2}),
+    "max_pool2d-overlap": Case(
+        "max_pool2d",
+        ((2, 2, 5, 6),),
+        {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
+    ),
+    "max_pool2d-dilation": Case(
+        "max_pool2d", ((1, 2, 6, 5),), {"kernel_size": 2, "stride": 1, "dilation": (3, 2)}
+    ),
+    "max_pool2d-unbatched": Case("max_pool2d", ((3, 4, 4),), {"kernel_size": 2}),
+}
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+# The first case of each operator.
+PLAIN = {case.operator: case for case in reversed(CASES.values())}
+operators = pytest.mark.parametrize("case", PLAIN.values(), ids=PLAIN)

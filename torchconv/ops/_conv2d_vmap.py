@@ -1,0 +1,63 @@
+"""The vmap rule of conv2d and of its gradients, which are three views of one form.
+
+With N images, g groups, and C_in and C_out channels in each group, the operators relate
+
+    x[N, g·C_in]      weight[g·C_out, C_in]      out[N, g·C_out]
+
+and each computes one of the three from the other two, linear in both. The result has vmap's
+dimension in any case. Whichever tensors have it share a dimension of the form: two of them N,
+C_out or C_in, and all three g. There vmap's dimension is folded in, so that one call does
+everything.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from torchconv.ops._vmap import fold, unfold
+
+# Which tensors have vmap's dimension -> where it goes in each: (dimension, inside its groups?).
+_PLACES = {
+    frozenset({"x", "out"}): {"x": (0, False), "out": (0, False)},
+    frozenset({"weight", "out"}): {"weight": (0, True), "out": (1, True)},
+    frozenset({"x", "weight"}): {"x": (1, True), "weight": (1, False)},
+    frozenset({"x", "weight", "out"}): {"x": (1, False), "weight": (0, False), "out": (1, False)},
+}
+
+
+def vmap_convolution(
+    call: Callable[..., Tensor],
+    info: Any,
+    result: str,
+    groups: int,
+    **given: tuple[Tensor, int | None],
+) -> tuple[Tensor, int | None]:
+    """Applies ``call(*tensors, groups)`` once for all items.
+
+    Args:
+        call: The operator, as a function of its two tensors and of groups.
+        info: What vmap says about itself.
+        result: Which of x, weight and out the operator computes.
+        groups: The operator's groups.
+        given: The operator's tensors in its order, by name, and the place of vmap's dimension.
+
+    Returns:
+        The result and the place of vmap's dimension in it, None if no tensor has one.
+    """
+    batched = {name for name, (_, place) in given.items() if place is not None} | {result}
+    if len(batched) == 1:
+        return call(*[tensor for tensor, _ in given.values()], groups), None
+    places = _PLACES[frozenset(batched)]
+    size = info.batch_size
+
+    def folded(name: str) -> Tensor:
+        tensor, place = given[name]
+        if place is None:
+            return tensor
+        dim, inside = places[name]
+        return fold(tensor, place, dim, size, groups if inside else 1)
+
+    out = call(*map(folded, given), groups * size if len(batched) == 3 else groups)
+    dim, inside = places[result]
+    return unfold(out, dim, size, groups if inside else 1)

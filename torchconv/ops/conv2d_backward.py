@@ -1,0 +1,134 @@
+"""The gradients of conv2d, and theirs: with conv2d they are closed under differentiation."""
+
+from typing import Any
+
+from torch import Tensor
+
+from torchconv.ops._conv2d_vmap import vmap_convolution
+from torchconv.ops._operator import (
+    OperatorFunction,
+    differentiates,
+    operator,
+    product_rule,
+    save_for_jvp,
+    saved_primals,
+)
+from torchconv.ops._vmap import fold, unfold
+
+_conv2d = operator("conv2d")
+_backward_input = operator("conv2d_backward_input")
+_backward_weight = operator("conv2d_backward_weight")
+_backward_bias = operator("conv2d_backward_bias")
+
+
+@differentiates("conv2d_backward_input")
+class Conv2dBackwardInputFunction(OperatorFunction):
+    """Differentiates grad_x = conv2d_backward_input(grad_out, weight, input_size, …)."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        grad_out, weight, *ctx.rest = inputs
+        ctx.set_materialize_grads(False)
+        ctx.kernel_size = weight.shape[2:]
+        needs_grad_out, needs_weight = ctx.needs_input_grad[:2]
+        ctx.save_for_backward(
+            grad_out if needs_weight else None, weight if needs_grad_out else None
+        )
+        save_for_jvp(ctx, grad_out, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_grad_x is None:
+            return (None,) * 7
+        grad_out, weight = ctx.saved_tensors
+        _, *geometry = ctx.rest
+        grad_grad_out = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_grad_out = _conv2d(grad_grad_x, weight, None, *geometry)
+        if ctx.needs_input_grad[1]:
+            grad_weight = _backward_weight(grad_out, grad_grad_x, ctx.kernel_size, *geometry)
+        return grad_grad_out, grad_weight, None, None, None, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, grad_out_t: Tensor | None, weight_t: Tensor | None, *_: None
+    ) -> Tensor | None:
+        return product_rule(_backward_input, *saved_primals(ctx), grad_out_t, weight_t, *ctx.rest)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, weight: Tensor, *rest: Any
+    ) -> tuple[Tensor, int | None]:
+        *others, groups = rest
+        given = {"out": (grad_out, in_dims[0]), "weight": (weight, in_dims[1])}
+        return vmap_convolution(
+            lambda grad_out, weight, groups: _backward_input(grad_out, weight, *others, groups),
+            info, "x", groups, **given,
+        )  # fmt: skip
+
+
+@differentiates("conv2d_backward_weight")
+class Conv2dBackwardWeightFunction(OperatorFunction):
+    """Differentiates grad_weight = conv2d_backward_weight(grad_out, x, kernel_size, …)."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        grad_out, x, *ctx.rest = inputs
+        ctx.set_materialize_grads(False)
+        ctx.input_size = x.shape[2:]
+        needs_grad_out, needs_x = ctx.needs_input_grad[:2]
+        ctx.save_for_backward(grad_out if needs_x else None, x if needs_grad_out else None)
+        save_for_jvp(ctx, grad_out, x)
+
+    @staticmethod
+    def backward(ctx: Any, grad_grad_weight: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_grad_weight is None:
+            return (None,) * 7
+        grad_out, x = ctx.saved_tensors
+        _, *geometry = ctx.rest
+        grad_grad_out = grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_grad_out = _conv2d(x, grad_grad_weight, None, *geometry)
+        if ctx.needs_input_grad[1]:
+            grad_x = _backward_input(grad_out, grad_grad_weight, ctx.input_size, *geometry)
+        return grad_grad_out, grad_x, None, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, grad_out_t: Tensor | None, x_t: Tensor | None, *_: None) -> Tensor | None:
+        return product_rule(_backward_weight, *saved_primals(ctx), grad_out_t, x_t, *ctx.rest)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, x: Tensor, *rest: Any
+    ) -> tuple[Tensor, int | None]:
+        *others, groups = rest
+        given = {"out": (grad_out, in_dims[0]), "x": (x, in_dims[1])}
+        return vmap_convolution(
+            lambda grad_out, x, groups: _backward_weight(grad_out, x, *others, groups),
+            info, "weight", groups, **given,
+        )  # fmt: skip
+
+
+@differentiates("conv2d_backward_bias")
+class Conv2dBackwardBiasFunction(OperatorFunction):
+    """Differentiates grad_bias = Σ grad_out over batch, height and width."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.shape = inputs[0].shape
+
+    @staticmethod
+    def backward(ctx: Any, grad_grad_bias: Tensor | None) -> Tensor | None:
+        if grad_grad_bias is None:
+            return None
+        return grad_grad_bias[:, None, None].expand(ctx.shape)
+
+    @staticmethod
+    def jvp(ctx: Any, grad_out_t: Tensor) -> Tensor:
+        return _backward_bias(grad_out_t)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], grad_out: Tensor) -> tuple[Tensor, int]:
+        size = info.batch_size
+        return unfold(_backward_bias(fold(grad_out, in_dims[0], 1, size)), 0, size)
