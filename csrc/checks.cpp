@@ -35,12 +35,30 @@ const char* dtype_name(at::ScalarType dtype) {
   }
 }
 
+namespace {
+
+bool is_floating(at::ScalarType dtype) {
+  return dtype == at::kFloat || dtype == at::kDouble || dtype == at::kBFloat16 ||
+         dtype == at::kHalf;
+}
+
+bool is_integer(at::ScalarType dtype) {
+  return dtype == at::kByte || dtype == at::kChar || dtype == at::kShort || dtype == at::kInt ||
+         dtype == at::kLong;
+}
+
+}  // namespace
+
 void check_floating(const char* op, const at::Tensor& tensor, const char* name) {
   const at::ScalarType dtype = tensor.scalar_type();
-  const bool supported =
-      dtype == at::kFloat || dtype == at::kDouble || dtype == at::kBFloat16 || dtype == at::kHalf;
-  TORCHCONV_EXPECT(supported, op, dtype_name(dtype), name,
+  TORCHCONV_EXPECT(is_floating(dtype), op, dtype_name(dtype), name,
                    ".dtype to be float32, float64, bfloat16 or float16");
+}
+
+void check_real(const char* op, const at::Tensor& tensor, const char* name) {
+  const at::ScalarType dtype = tensor.scalar_type();
+  TORCHCONV_EXPECT(is_floating(dtype) || is_integer(dtype), op, dtype_name(dtype), name,
+                   ".dtype to be float32, float64, bfloat16, float16 or an integer");
 }
 
 void check_same(const char* op, const at::Tensor& tensor, const char* name,

@@ -35,6 +35,9 @@ const char* dtype_name(at::ScalarType dtype);
 /// `name` must hold float32, float64, bfloat16 or float16.
 void check_floating(const char* op, const at::Tensor& tensor, const char* name);
 
+/// The same, or a signed or unsigned integer of up to 64 bits.
+void check_real(const char* op, const at::Tensor& tensor, const char* name);
+
 /// `name` must have the dtype and device of `reference`.
 void check_same(const char* op, const at::Tensor& tensor, const char* name,
                 const at::Tensor& reference, const char* reference_name);

@@ -80,7 +80,7 @@ template <class Int>
 BasicPool2dShape<Int> check_max_pool2d(const char* op, const at::Tensor& x,
                                        const PoolWindow<Int>& window) {
   check_rank(op, x, "x", 4, "[batch, channels, height, width]");
-  check_floating(op, x, "x");
+  check_real(op, x, "x");
   return max_pool2d_shape<Int>(op, sizes_of<Int>(x), window);
 }
 
@@ -124,6 +124,7 @@ template <class Int>
 BasicPool2dShape<Int> check_max_pool2d_gather(const at::Tensor& x, const at::Tensor& offsets,
                                               const PoolWindow<Int>& window) {
   const char* op = "max_pool2d_gather";
+  check_floating(op, x, "x");
   const auto shape = check_max_pool2d<Int>(op, x, window);
   TORCHCONV_EXPECT(offsets.device() == x.device(), op, offsets.device(),
                    "offsets.device == ", x.device(), " (x.device)");

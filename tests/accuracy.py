@@ -9,6 +9,7 @@ import torch
 
 FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 REAL = [torch.float32, torch.float64]
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 
 
 def double(*tensors):

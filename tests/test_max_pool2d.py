@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from accuracy import FLOATS
+from accuracy import FLOATS, INTEGERS
 from layouts import LAYOUTS, channels_last, in_layout
 
 import torchconv
@@ -63,6 +63,38 @@ def test_max_pool2d_equals_torch(isa, dtype, layout, case):
         torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
         plain = torchconv.max_pool2d(x.detach(), **options)
         torch.testing.assert_close(plain, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def any_integers(shape, dtype):
+    """Now the whole range of the dtype, now ties."""
+    info = torch.iinfo(dtype)
+    few = torch.randint(0, 3, shape).to(dtype)
+    return torch.where(torch.rand(shape) < 0.5, torch.randint(info.min, info.max, shape), few).to(
+        dtype
+    )
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@cases
+def test_max_pool2d_of_integers_equals_torch(isa, dtype, layout, case):
+    shape, options = CASES[case]
+    x = in_layout(layout, any_integers(shape, dtype))
+    out, indices = with_indices(x, options, torchconv.max_pool2d)
+    # As int64, since torch itself stops at 127 pixels of int8.
+    expected, places = with_indices(x.long(), options, torch.nn.functional.max_pool2d)
+    assert out.dtype == dtype
+    assert torch.equal(out, expected.to(dtype))
+    assert torch.equal(indices, places)
+    assert torch.equal(torchconv.max_pool2d(x, **options), out)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_window_of_integers_wholly_in_the_padding_gives_the_least_one(isa, dtype, layout):
+    x = in_layout(layout, any_integers((1, 3, 1, 7), dtype))
+    out = torchconv.max_pool2d(x, (2, 1), 1, (3, 0), (5, 1))
+    assert torch.all(out == torch.iinfo(dtype).min)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -45,7 +45,11 @@ at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
   return advised(at::empty(sizes, options.memory_format(format)));
 }
 
-at::Tensor empty_result_like(const at::Tensor& like) { return advised(at::empty_like(like)); }
+at::Tensor empty_result_like(const at::Tensor& like) {
+  // Without elements there is no layout to keep, and torch gives contiguous strides.
+  return like.numel() == 0 ? at::empty(like.sizes(), like.options())
+                           : advised(at::empty_like(like));
+}
 
 at::Tensor empty_scratch(int64_t threads, int64_t bytes) {
   return at::empty({threads, bytes}, at::kByte);

@@ -22,6 +22,25 @@ auto with_float_type(at::ScalarType dtype, const Fn& fn) {
   }
 }
 
+/// The same for check_real: floating-point types and integers.
+template <class Fn>
+auto with_real_type(at::ScalarType dtype, const Fn& fn) {
+  switch (dtype) {
+    case at::kByte:
+      return fn(uint8_t{});
+    case at::kChar:
+      return fn(int8_t{});
+    case at::kShort:
+      return fn(int16_t{});
+    case at::kInt:
+      return fn(int32_t{});
+    case at::kLong:
+      return fn(int64_t{});
+    default:
+      return with_float_type(dtype, fn);
+  }
+}
+
 template <class T>
 T* data_of(const at::Tensor& tensor) {
   return static_cast<T*>(std::is_const_v<T> ? const_cast<void*>(tensor.const_data_ptr())

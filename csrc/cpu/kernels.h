@@ -17,14 +17,30 @@ struct f16 {
   uint16_t bits;
 };
 
-/// The type in which sums are kept.
+/// The type in which kernels compute and keep sums.
 template <class T>
 struct AccumulatorOf {
+  using type = int32_t;
+};
+template <>
+struct AccumulatorOf<float> {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<bf16> {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<f16> {
   using type = float;
 };
 template <>
 struct AccumulatorOf<double> {
   using type = double;
+};
+template <>
+struct AccumulatorOf<int64_t> {
+  using type = int64_t;
 };
 template <class T>
 using Accumulator = typename AccumulatorOf<T>::type;
@@ -138,12 +154,15 @@ bool channels_contiguous(const Pool2dArgs<X, O, Offset>& args) {
 constexpr int64_t kPoolRows = 3;
 constexpr int64_t kPoolRowRounding = 16;
 
+/// Ranges run over output rows (batch, channel, out_h), or (batch, out_h) where channels are
+/// contiguous.
 template <class T, class Offset>
-struct PoolKernels {
-  // Ranges run over output rows (batch, channel, out_h), or (batch, out_h) where channels are
-  // contiguous.
-  void (*max_pool2d)(const Pool2dArgs<const T, T, Offset>&, int64_t begin, int64_t end,
-                     void* scratch);
+using MaxPool2dKernel = void (*)(const Pool2dArgs<const T, T, Offset>&, int64_t begin, int64_t end,
+                                 void* scratch);
+
+template <class T, class Offset>
+struct PoolGradientKernels {
+  // Over output rows, too.
   void (*gather)(const Pool2dArgs<const T, T, const Offset>&, int64_t begin, int64_t end,
                  void* scratch);
   // The same over input rows.
@@ -176,13 +195,17 @@ struct FloatKernels {
   ProductKernels<T> products;
   void (*channel_sum)(const ChannelSumArgs<T>&, int64_t begin, int64_t end);  // over channels
 
-  PoolKernels<T, uint8_t> pool8;
-  PoolKernels<T, int32_t> pool32;
+  MaxPool2dKernel<T, uint8_t> max_pool2d_8;  // by the bits of an offset
+  MaxPool2dKernel<T, int32_t> max_pool2d_32;
+  PoolGradientKernels<T, uint8_t> pool_gradients_8;
+  PoolGradientKernels<T, int32_t> pool_gradients_32;
 };
 
 template <class T>
 struct IntegerKernels {
   void (*relu)(const T* x, T* out, int64_t n);
+  MaxPool2dKernel<T, uint8_t> max_pool2d_8;
+  MaxPool2dKernel<T, int32_t> max_pool2d_32;
 };
 
 struct Kernels {

@@ -11,15 +11,37 @@ namespace {
 
 using Window = PoolWindow<int64_t>;
 
-/// Calls fn(T{}, Offset{}, pool kernels) for the element type and the width of the offsets.
+template <class Table>
+auto* max_pool2d_kernel(const Table& table, uint8_t) {
+  return table.max_pool2d_8;
+}
+template <class Table>
+auto* max_pool2d_kernel(const Table& table, int32_t) {
+  return table.max_pool2d_32;
+}
+
+template <class T>
+const auto& gradient_kernels(const FloatKernels<T>& table, uint8_t) {
+  return table.pool_gradients_8;
+}
+template <class T>
+const auto& gradient_kernels(const FloatKernels<T>& table, int32_t) {
+  return table.pool_gradients_32;
+}
+
+/// Calls fn(Offset{}) with the type of the offsets.
 template <class Fn>
-void with_pool_kernels(at::ScalarType dtype, at::ScalarType offsets, const Fn& fn) {
+void with_offset_type(at::ScalarType dtype, const Fn& fn) {
+  dtype == at::kByte ? fn(uint8_t{}) : fn(int32_t{});
+}
+
+/// Calls fn(T{}, Offset{}, kernels) for a gradient.
+template <class Fn>
+void with_gradient_kernels(at::ScalarType dtype, at::ScalarType offsets, const Fn& fn) {
   with_float_type(dtype, [&](auto type) {
-    if (offsets == at::kByte) {
-      fn(type, uint8_t{}, kernels().of(type).pool8);
-    } else {
-      fn(type, int32_t{}, kernels().of(type).pool32);
-    }
+    with_offset_type(offsets, [&](auto offset) {
+      fn(type, offset, gradient_kernels(kernels().of(type), offset));
+    });
   });
 }
 
@@ -52,14 +74,15 @@ at::Tensor empty_out(const Pool2dShape& s, const at::Tensor& x, at::ScalarType d
 void max_pool2d_into(const Pool2dShape& s, const at::Tensor& x, const at::Tensor& out,
                      const at::Tensor& offsets) {
   if (out.numel() == 0) return;
-  with_pool_kernels(
-      x.scalar_type(), offset_dtype(s), [&](auto type, auto offset, const auto& kernels) {
-        using T = decltype(type);
-        using Offset = decltype(offset);
-        const View4<Offset> view = offsets.defined() ? view4<Offset>(offsets) : View4<Offset>{};
-        const Pool2dArgs<const T, T, Offset> args{s, view4<const T>(x), view4<T>(out), view};
-        run_rows("max_pool2d", args, /*over_x=*/false, kernels.max_pool2d);
-      });
+  with_real_type(x.scalar_type(), [&](auto type) {
+    with_offset_type(offset_dtype(s), [&](auto offset) {
+      using T = decltype(type);
+      using Offset = decltype(offset);
+      const View4<Offset> view = offsets.defined() ? view4<Offset>(offsets) : View4<Offset>{};
+      const Pool2dArgs<const T, T, Offset> args{s, view4<const T>(x), view4<T>(out), view};
+      run_rows("max_pool2d", args, /*over_x=*/false, max_pool2d_kernel(kernels().of(type), offset));
+    });
+  });
 }
 
 at::Tensor max_pool2d_cpu(const at::Tensor& x, at::IntArrayRef kernel_size, at::IntArrayRef stride,
@@ -91,15 +114,15 @@ at::Tensor max_pool2d_backward_cpu(const at::Tensor& grad_out, const at::Tensor&
   at::Tensor grad_x = empty_result({s.batch, s.channels, s.in_h, s.in_w}, grad_out.options(),
                                    offsets.suggest_memory_format());
   if (grad_x.numel() == 0) return grad_x;
-  with_pool_kernels(grad_out.scalar_type(), offsets.scalar_type(),
-                    [&](auto type, auto offset, const auto& kernels) {
-                      using T = decltype(type);
-                      using Offset = decltype(offset);
-                      const Pool2dArgs<T, const T, const Offset> args{s, view4<T>(grad_x),
-                                                                      view4<const T>(grad_out),
-                                                                      view4<const Offset>(offsets)};
-                      run_rows("max_pool2d_backward", args, /*over_x=*/true, kernels.backward);
-                    });
+  with_gradient_kernels(grad_out.scalar_type(), offsets.scalar_type(),
+                        [&](auto type, auto offset, const auto& kernels) {
+                          using T = decltype(type);
+                          using Offset = decltype(offset);
+                          const Pool2dArgs<T, const T, const Offset> args{
+                              s, view4<T>(grad_x), view4<const T>(grad_out),
+                              view4<const Offset>(offsets)};
+                          run_rows("max_pool2d_backward", args, /*over_x=*/true, kernels.backward);
+                        });
   return grad_x;
 }
 
@@ -111,14 +134,14 @@ at::Tensor max_pool2d_gather_cpu(const at::Tensor& x, const at::Tensor& offsets,
       x, offsets, Window{kernel_size, stride, padding, dilation, ceil_mode});
   at::Tensor out = empty_out(s, offsets, x.scalar_type());
   if (out.numel() == 0) return out;
-  with_pool_kernels(x.scalar_type(), offsets.scalar_type(),
-                    [&](auto type, auto offset, const auto& kernels) {
-                      using T = decltype(type);
-                      using Offset = decltype(offset);
-                      const Pool2dArgs<const T, T, const Offset> args{
-                          s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)};
-                      run_rows("max_pool2d_gather", args, /*over_x=*/false, kernels.gather);
-                    });
+  with_gradient_kernels(x.scalar_type(), offsets.scalar_type(),
+                        [&](auto type, auto offset, const auto& kernels) {
+                          using T = decltype(type);
+                          using Offset = decltype(offset);
+                          const Pool2dArgs<const T, T, const Offset> args{
+                              s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)};
+                          run_rows("max_pool2d_gather", args, /*over_x=*/false, kernels.gather);
+                        });
   return out;
 }
 

@@ -1,8 +1,10 @@
 """Matrix product: out[..., i, j] = Σ_k a[..., i, k] · b[..., k, j]."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
@@ -22,6 +24,26 @@ matrix_product = operator("matmul")
 def as_rows(x: Tensor) -> Tensor:
     """``Tensor[*, columns]`` as ``Tensor[rows, columns]``."""
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def product_summed_to(shape: Sequence[int], a: Tensor, b: Tensor) -> Tensor:
+    """``a · b``, summed over the leading dimensions that ``shape`` does not have or has as 1.
+
+    These join the dimension that the product sums over, so that nothing is rounded in between.
+    """
+    rank = max(a.dim(), b.dim())
+    a, b = (x.reshape(*[1] * (rank - x.dim()), *x.shape) for x in (a, b))
+    target = [1] * (rank - len(shape)) + list(shape)
+    sizes = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    summed = [dim for dim in range(rank - 2) if sizes[dim] != target[dim]]
+    if summed:
+        kept = [dim for dim in range(rank - 2) if dim not in summed]
+        depth = math.prod(a.shape[dim] for dim in (*summed, rank - 1))
+        a = a.permute(*kept, rank - 2, *summed, rank - 1)
+        b = b.permute(*kept, *summed, rank - 2, rank - 1)
+        a = a.reshape(*a.shape[: len(kept) + 1], depth)
+        b = b.reshape(*b.shape[: len(kept)], depth, b.shape[-1])
+    return matrix_product(a, b).reshape(shape)
 
 
 @differentiates("matmul", autocast=True)
@@ -48,12 +70,9 @@ class MatMulFunction(OperatorFunction):
         a, b = ctx.saved_tensors
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_a = matrix_product(grad_out, b.mT).sum_to_size(ctx.a_shape)
+            grad_a = product_summed_to(ctx.a_shape, grad_out, b.mT)
         if ctx.needs_input_grad[1]:
-            if len(ctx.b_shape) == 2:
-                # One matrix for the whole batch: the sum over the batch is part of the product.
-                a, grad_out = as_rows(a), as_rows(grad_out)
-            grad_b = matrix_product(a.mT, grad_out).sum_to_size(ctx.b_shape)
+            grad_b = product_summed_to(ctx.b_shape, a.mT, grad_out)
         return grad_a, grad_b
 
     @staticmethod

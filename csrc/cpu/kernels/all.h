@@ -13,10 +13,15 @@
 // clang-format on
 
 template <class T, class Offset>
-constexpr PoolKernels<T, Offset> pool_kernels() {
-  return {.max_pool2d = max_pool2d<T, Offset>,
-          .gather = max_pool2d_gather<T, Offset>,
-          .backward = max_pool2d_backward<T, Offset>};
+constexpr PoolGradientKernels<T, Offset> pool_gradient_kernels() {
+  return {.gather = max_pool2d_gather<T, Offset>, .backward = max_pool2d_backward<T, Offset>};
+}
+
+template <class T>
+constexpr IntegerKernels<T> integer_kernels() {
+  return {.relu = relu_integer<T>,
+          .max_pool2d_8 = max_pool2d<T, uint8_t>,
+          .max_pool2d_32 = max_pool2d<T, int32_t>};
 }
 
 template <class T>
@@ -27,8 +32,10 @@ constexpr FloatKernels<T> float_kernels() {
           .relu_backward = relu_backward<T>,
           .products = product_kernels<T>(),
           .channel_sum = channel_sum<T>,
-          .pool8 = pool_kernels<T, uint8_t>(),
-          .pool32 = pool_kernels<T, int32_t>()};
+          .max_pool2d_8 = max_pool2d<T, uint8_t>,
+          .max_pool2d_32 = max_pool2d<T, int32_t>,
+          .pool_gradients_8 = pool_gradient_kernels<T, uint8_t>(),
+          .pool_gradients_32 = pool_gradient_kernels<T, int32_t>()};
 }
 
 constexpr Kernels all_kernels(const char* name) {
@@ -37,9 +44,9 @@ constexpr Kernels all_kernels(const char* name) {
           .f64 = float_kernels<double>(),
           .b16 = float_kernels<bf16>(),
           .h16 = float_kernels<f16>(),
-          .u8 = {relu_integer<uint8_t>},
-          .i8 = {relu_integer<int8_t>},
-          .i16 = {relu_integer<int16_t>},
-          .i32 = {relu_integer<int32_t>},
-          .i64 = {relu_integer<int64_t>}};
+          .u8 = integer_kernels<uint8_t>(),
+          .i8 = integer_kernels<int8_t>(),
+          .i16 = integer_kernels<int16_t>(),
+          .i32 = integer_kernels<int32_t>(),
+          .i64 = integer_kernels<int64_t>()};
 }

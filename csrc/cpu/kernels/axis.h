@@ -51,6 +51,10 @@ inline T least(T a, T b) {
 
 // Packing keeps the storage type where the kernel multiplies it directly, else the accumulator
 // type.
+template <class T>
+inline void pack_element(T x, Accumulator<T>* out) {  // integers
+  *out = widen(x);
+}
 inline void pack_element(float x, float* out) { *out = x; }
 inline void pack_element(double x, double* out) { *out = x; }
 inline void pack_element(bf16 x, bf16* out) { *out = x; }

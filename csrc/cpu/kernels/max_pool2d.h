@@ -6,21 +6,15 @@
 // every number, and the last NaN over the others.
 
 template <class T, class Offset>
-struct OffsetVec {
-  typedef Offset type __attribute__((vector_size(sizeof(Offset) * kLanes<T>)));
-  typedef Offset unaligned
-      __attribute__((vector_size(sizeof(Offset) * kLanes<T>), aligned(alignof(Offset)), may_alias));
-};
-template <class T, class Offset>
 inline Vec<Bits<T>> load_offsets(const Offset* p) {
-  const typename OffsetVec<T, Offset>::type v =
-      *reinterpret_cast<const typename OffsetVec<T, Offset>::unaligned*>(p);
+  const typename NarrowVec<T, Offset>::type v =
+      *reinterpret_cast<const typename NarrowVec<T, Offset>::unaligned*>(p);
   return __builtin_convertvector(v, Vec<Bits<T>>);
 }
 template <class T, class Offset>
 inline void store_offsets(Offset* p, Vec<Bits<T>> offsets) {
-  typedef typename OffsetVec<T, Offset>::type Narrow;
-  *reinterpret_cast<typename OffsetVec<T, Offset>::unaligned*>(p) =
+  typedef typename NarrowVec<T, Offset>::type Narrow;
+  *reinterpret_cast<typename NarrowVec<T, Offset>::unaligned*>(p) =
       __builtin_convertvector(offsets, Narrow);
 }
 template <class T, class Offset>
@@ -36,13 +30,25 @@ inline void store_first_offsets(Offset* p, Vec<Bits<T>> offsets, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
 }
 
+// What a maximum is before anything was seen: -inf, or the least integer.
+template <class T>
+constexpr Accumulator<T> lowest() {
+  constexpr bool is_float = Accumulator<T>(0.5) != 0;
+  if constexpr (is_float) {
+    return Accumulator<T>(-__builtin_inf());
+  } else {
+    constexpr T sign_bit = T(T(1) << (8 * sizeof(T) - 1));
+    return sign_bit < 0 ? sign_bit : T(0);
+  }
+}
+
 // What a window has found so far, in each lane.
 template <class T>
 struct Windows {
   Vec<T> value;
   Vec<Bits<T>> offset;
 
-  static Windows start_max() { return {broadcast(T(-__builtin_inf())), ~Vec<Bits<T>>{}}; }
+  static Windows start_max(T lowest) { return {broadcast(lowest), ~Vec<Bits<T>>{}}; }
   static Windows start_gather(Vec<Bits<T>> chosen) { return {Vec<T>{}, chosen}; }
 
   // The first tap is taken whatever it is: -inf may be all there is.
@@ -80,7 +86,7 @@ void pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t item, void* sc
   if (offsets != nullptr) {
     offsets += image * args.offsets.n + channel * args.offsets.c + out_row * args.offsets.h;
   }
-  for (int64_t i = 0; i < size; ++i) value[i] = kGather ? Acc(0) : Acc(-__builtin_inf());
+  for (int64_t i = 0; i < size; ++i) value[i] = kGather ? Acc(0) : lowest<T>();
   for (int64_t i = 0; i < size; ++i) {
     offset[i] = kGather && i < s.out_w ? Raw(offsets[i * args.offsets.w]) : Raw(-1);
   }
@@ -182,7 +188,7 @@ void pool_row_of_channels(const Pool2dArgs<const T, O, Offset>& args, int64_t it
       if (offsets != nullptr) {
         offsets += image * args.offsets.n + c + out_row * args.offsets.h + out_col * args.offsets.w;
       }
-      Windows<Acc> windows = Windows<Acc>::start_max();
+      Windows<Acc> windows = Windows<Acc>::start_max(lowest<T>());
       if constexpr (kGather) {
         windows = Windows<Acc>::start_gather(whole ? load_offsets<Acc>(offsets)
                                                    : load_first_offsets<Acc>(offsets, lanes));

@@ -17,7 +17,7 @@ using Vec = typename VecTraits<T>::type;
 template <class T>
 constexpr int kLanes = VecTraits<T>::lanes;
 
-// The integer with the same number of bits as a float type.
+// The integer with the same number of bits as a type that kernels compute in.
 template <class T>
 struct BitsOf {
   using type = int32_t;
@@ -26,8 +26,20 @@ template <>
 struct BitsOf<double> {
   using type = int64_t;
 };
+template <>
+struct BitsOf<int64_t> {
+  using type = int64_t;
+};
 template <class T>
 using Bits = typename BitsOf<T>::type;
+
+// As many elements of a narrower type as Vec<T> has lanes.
+template <class T, class Narrow>
+struct NarrowVec {
+  typedef Narrow type __attribute__((vector_size(sizeof(Narrow) * kLanes<T>)));
+  typedef Narrow unaligned
+      __attribute__((vector_size(sizeof(Narrow) * kLanes<T>), aligned(alignof(Narrow)), may_alias));
+};
 
 template <class T>
 inline Vec<T> broadcast(T value) {
@@ -75,6 +87,21 @@ inline Vec<float> load(const f16* p) {
 }
 inline void store(f16* p, Vec<float> v) { store_f16(p, &v); }
 
+// ---- integers ----------------------------------------------------------------------------------
+
+template <class T>
+inline Vec<Accumulator<T>> load(const T* p) {
+  using Narrow = NarrowVec<Accumulator<T>, T>;
+  const typename Narrow::type v = *reinterpret_cast<const typename Narrow::unaligned*>(p);
+  return __builtin_convertvector(v, Vec<Accumulator<T>>);
+}
+template <class T>
+inline void store(T* p, Vec<Accumulator<T>> v) {
+  using Narrow = NarrowVec<Accumulator<T>, T>;
+  *reinterpret_cast<typename Narrow::unaligned*>(p) =
+      __builtin_convertvector(v, typename Narrow::type);
+}
+
 // ---- one element -------------------------------------------------------------------------------
 
 inline float widen(float x) { return x; }
@@ -88,6 +115,15 @@ inline float widen(bf16 x) {
 }
 inline float widen(f16 x) { return f16_to_float(x.bits); }
 
+template <class T>
+inline Accumulator<T> widen(T x) {  // integers
+  return x;
+}
+
+template <class T>
+inline void narrow(Accumulator<T> x, T* out) {  // integers
+  *out = T(x);
+}
 inline void narrow(float x, float* out) { *out = x; }
 inline void narrow(double x, double* out) { *out = x; }
 inline void narrow(float x, bf16* out) {
