@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from operators import CASES, cases, distinct, operators
+from operators import CASES, cases, distinct
 from test_registration import samples
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -68,8 +68,7 @@ def assert_alike(name, ours, native, exact, scale):
 @pairs
 def test_values_dtypes_and_strides(name, dtype):
     info, function = INFOS[name], getattr(torchconv, name)
-    count = 0
-    for count, (arguments, kwargs) in enumerate(samples(info, dtype), 1):
+    for arguments, kwargs in samples(info, dtype):
         native = several(info.op(*arguments, **kwargs))
         ours = several(function(*arguments, **kwargs))
         exact = scale = itertools.repeat(None)
@@ -81,7 +80,6 @@ def test_values_dtypes_and_strides(name, dtype):
             assert_alike(name, *values)
         strides = [t.stride() for t in native]
         assert [t.stride() for t in ours] == strides, described(arguments, kwargs)
-    assert count
 
 
 @pytest.mark.parametrize(("name", "dtype"), [(n, d) for n, d in PAIRS if d in FLOATS], ids=named)
@@ -112,17 +110,14 @@ def test_gradients(name, dtype):
 @pytest.mark.parametrize("name", [n for n, info in INFOS.items() if info.error_inputs_func])
 def test_refusals(name):
     """What torch's own list says must be refused is refused, in one sentence of ours."""
-    count = 0
-    for count, error in enumerate(INFOS[name].error_inputs("cpu"), 1):
+    function = getattr(torchconv, name)
+    for error in INFOS[name].error_inputs("cpu"):
         sample = error.sample_input
-        for function in (getattr(torchconv, name), torch.compile(getattr(torchconv, name))):
-            if count > 1 and function is not getattr(torchconv, name):
-                continue  # compiling takes long, and Dynamo raises what the meta kernel raises
-            with pytest.raises((RuntimeError, TypeError)) as raised:
-                function(sample.input, *sample.args, **sample.kwargs)
-            assert f"{name}: expected" in str(raised.value)
-    assert count
+        with pytest.raises(RuntimeError, match=f"^{name}: expected .*, but got "):
+            function(sample.input, *sample.args, **sample.kwargs)
 
 
 def test_every_operator_has_torchs_samples():
     assert set(INFOS) == set(torchconv.functional.__all__)
+    assert all(any(samples(info, torch.float32)) for info in INFOS.values())
+    assert all(any(INFOS[name].error_inputs("cpu")) for name in ("conv2d", "max_pool2d"))

@@ -57,7 +57,8 @@ def integer(op: str, name: str, value: Any) -> Any:
 
 def integers(op: str, name: str, value: Any) -> list[Any]:
     """A list of integers from one integer or a sequence (or NumPy array) of them."""
-    if hasattr(value, "tolist"):
+    # Dynamo takes a symbolic number for an int, and cannot ask it for attributes.
+    if not isinstance(value, int | torch.SymInt) and hasattr(value, "tolist"):
         value = value.tolist()
     several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     return [integer(op, name, number) for number in (value if several else [value])]
@@ -93,8 +94,8 @@ def conv_padding(
             if isinstance(step, int) and step <= 1:  # a step under 1 is refused, but not here
                 total = extent - 1
             else:
-                total = max(((size + step - 1) // step - 1) * step + extent - size, 0)
-            amounts += [integer(op, "padding", n) for n in (total // 2, total - total // 2)]
+                total = torch.sym_max(((size + step - 1) // step - 1) * step + extent - size, 0)
+            amounts += [integer(op, "padding", n) for n in (total // 2, (total + 1) // 2)]
         return amounts
     values = [] if isinstance(padding, str) else integers(op, "padding", padding)
     if len(values) == 1:

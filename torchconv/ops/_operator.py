@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._C._functorch import TransformType
-from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter as _interpreter
 from torch._functorch.utils import unwrap_dead_wrappers
 from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
 from torch.autograd import Function, forward_ad
@@ -42,10 +42,10 @@ class OperatorFunction(Function):
     def apply(cls, *args: Any) -> Any:
         """Takes all the operator's arguments, in order."""
         if _transforms_active():
-            return super().apply(*args)  # type: ignore[misc]
+            return super().apply(*args)
         # Function.apply would first look up forward's signature for default values, and spend
         # more on it than the rest of the call takes.
-        return super(Function, cls).apply(*unwrap_dead_wrappers(args))
+        return super(Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
 
 
 @functools.cache
@@ -111,7 +111,7 @@ def register(name: str, apply: Callable[..., Any], *, autocast: bool = False) ->
             return op(*args)
 
     def transformed(*args: Any) -> Any:
-        interpreter = retrieve_current_functorch_interpreter()
+        interpreter = _interpreter()
         if interpreter.key() == TransformType.Functionalize:
             return _functionalized(op, interpreter, args)
         if autocast and _autocast_active():
@@ -127,7 +127,7 @@ def register(name: str, apply: Callable[..., Any], *, autocast: bool = False) ->
 
 
 def _functionalized(op: Callable[..., Any], interpreter: Any, args: tuple[Any, ...]) -> Any:
-    """No operator writes to its arguments, so functionalize has nothing to do but to unwrap them."""
+    """No operator writes to its arguments, so that functionalize has but to unwrap them."""
     api = FunctorchFunctionalizeAPI(interpreter)
     unwrapped = api.unwrap_tensors(args)
     with api.redispatch_to_next():
@@ -139,8 +139,9 @@ def _casting(op: Callable[..., Any], device: str, key: str) -> Callable[..., Any
     this_key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
 
     def call(*args: Any) -> Any:
+        args = cast(args, device)  # before the guard, under which autocast counts as off
         with torch._C._ExcludeDispatchKeyGuard(this_key):
-            return op(*cast(args, device))
+            return op(*args)
 
     return call
 
@@ -168,8 +169,11 @@ def is_differentiated(args: tuple[Any, ...]) -> bool:
 
 
 def is_forward_mode() -> bool:
-    """Whether forward-mode AD is on: only then is anything kept for jvp."""
-    return forward_ad._current_level >= 0
+    """Whether tensors may have tangents: in a dual level, or in torch.func's jvp."""
+    if forward_ad._current_level >= 0:
+        return True
+    # A jvp that torch.compile takes apart enters its dual level behind forward_ad's back.
+    return _transforms_active() and _interpreter().key() == TransformType.Jvp
 
 
 def save_for_jvp(ctx: Any, *tensors: Tensor | None) -> None:
@@ -180,7 +184,8 @@ def save_for_jvp(ctx: Any, *tensors: Tensor | None) -> None:
 
 def saved_primals(ctx: Any) -> list[Tensor]:
     """What jvp works with: the kept tensors without the tangents that they have themselves."""
-    return [forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
+    # Levels do not nest in torch; nested jvps of torch.func bring their own.
+    return [forward_ad.unpack_dual(tensor, level=0).primal for tensor in ctx.saved_tensors]
 
 
 def _nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:
