@@ -5,9 +5,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.overrides import has_torch_function
 
 from torchconv.ops._arguments import conv_padding, pair
 from torchconv.ops.conv2d import conv2d
+
+
+def _is_image(input: Any) -> bool:
+    if isinstance(input, Tensor):
+        return input.dim() in (3, 4)
+    return has_torch_function((input,))
 
 
 class Conv2d(torch.nn.Conv2d):
@@ -82,9 +89,10 @@ class Conv2d(torch.nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding: Any = self.padding
-        # An input of the wrong rank goes on to conv2d, which says what is wrong with it.
-        if self.padding_mode != "zeros" and isinstance(input, Tensor) and input.dim() in (3, 4):
-            amounts = self._amounts(padding, input.shape[-2:])
+        # An input of the wrong rank goes on to conv2d, which says what is wrong with it. What is no
+        # Tensor but acts as one, as fx's proxies, is padded like one.
+        if self.padding_mode != "zeros" and _is_image(input):
+            amounts = self._amounts(padding, (input.shape[-2], input.shape[-1]))
             input, padding = torch.nn.functional.pad(input, amounts, mode=self.padding_mode), 0
         return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
@@ -93,3 +101,28 @@ class Conv2d(torch.nn.Conv2d):
             pair("conv2d", name, getattr(self, name)) for name in ("stride", "dilation")
         )
         return conv_padding("conv2d", padding, input_size, self.kernel_size, strides, dilations)
+
+
+class LazyConv2d(torch.nn.LazyConv2d, Conv2d):  # type: ignore[misc]
+    """A :class:`Conv2d` that takes ``in_channels`` from its first input.
+
+    Args:
+        out_channels: Channels of the output.
+        kernel_size: One integer or (height, width).
+        stride: As in :class:`Conv2d`, and so are the others.
+        padding: One integer, (height, width), (left, right, top, bottom), ``'same'`` or
+            ``'valid'``.
+        dilation: One integer or (height, width).
+        groups: Number of groups into which channels are divided.
+        bias: Whether to add a learnable bias.
+        padding_mode: ``'zeros'``, ``'reflect'``, ``'replicate'`` or ``'circular'``.
+        device: Device of the parameters.
+        dtype: Type of the parameters.
+
+    Example:
+        >>> layer = torchconv.nn.LazyConv2d(8, 3, stride=2, padding="same")
+        >>> layer(torch.randn(1, 3, 7, 7)).shape, type(layer).__name__
+        (torch.Size([1, 8, 4, 4]), 'Conv2d')
+    """
+
+    cls_to_become = Conv2d

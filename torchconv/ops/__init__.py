@@ -1,6 +1,7 @@
 """One module per operator; importing them tells torch how each operator is differentiated."""
 
 from torchconv.ops import (  # noqa: F401
+    _flops,
     conv2d,
     conv2d_backward,
     linear,

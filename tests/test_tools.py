@@ -1,0 +1,164 @@
+"""torch's tools that look at a program: FLOP counter, fx, overrides, profiler, type checkers."""
+
+import ast
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from operators import PLAIN, cases, operators
+from torch.utils.flop_counter import FlopCounterMode
+
+import torchconv
+
+# ---- FLOPs -------------------------------------------------------------------------------------
+
+
+def flops(function, given):
+    given = [t.detach().requires_grad_() for t in given]
+    with FlopCounterMode(display=False) as forward:
+        out = function(*given)
+    with FlopCounterMode(display=False) as backward:
+        out.sum().backward()
+    return forward.get_total_flops(), backward.get_total_flops()
+
+
+def multiplications(case):
+    out, given = case.ours(*case.inputs()), case.inputs()
+    terms = {
+        "matmul": lambda: given[0].shape[-1],
+        "linear": lambda: given[0].shape[-1],
+        "conv2d": lambda: given[1][0].numel(),
+    }
+    return out.numel() * terms[case.operator]() if case.operator in terms else 0
+
+
+@cases
+def test_flops(case):
+    """Two for each multiplication, and twice as many backward; so does torch where it counts."""
+    forward, backward = flops(case.ours, case.inputs())
+    assert forward == 2 * multiplications(case)
+    assert backward == 2 * forward
+    native, _ = flops(case.native, case.inputs())
+    assert forward == native or native == 0  # as for a product of two vectors
+
+
+def test_flops_of_a_layer_by_hand():
+    """8 x 5 x 6 x 6 outputs, each a sum of 3 x 3 x 3 products."""
+    layer, x = torchconv.nn.Conv2d(3, 5, 3), torch.randn(8, 3, 8, 8, requires_grad=True)
+    forward, backward = flops(lambda x: layer(x), [x])
+    assert forward == 2 * 8 * 5 * 6 * 6 * 27
+    assert backward == 2 * forward
+
+
+# ---- fx ----------------------------------------------------------------------------------------
+
+
+@operators
+def test_symbolic_trace_of_a_function(case):
+    class Call(torch.nn.Module):
+        def forward(self, a, b=None, c=None):
+            return case.ours(*[t for t in (a, b, c)][: len(case.shapes)])
+
+    given = case.inputs()
+    traced = torch.fx.symbolic_trace(Call())
+    calls = [node.target for node in traced.graph.nodes if node.op == "call_function"]
+    assert calls == [getattr(torchconv, case.operator)]
+    torch.testing.assert_close(traced(*given), case.ours(*given))
+
+
+def layered(**conv):
+    return torch.nn.Sequential(
+        torchconv.nn.Conv2d(3, 4, 3, **conv), torchconv.nn.ReLU(), torchconv.nn.MaxPool2d(2),
+        torch.nn.Flatten(), torchconv.nn.LazyLinear(5), torchconv.nn.Sigmoid(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [1, "same", (2, 1, 0, 1)])
+def test_symbolic_trace_of_layers(mode, padding):
+    net, x = layered(padding=padding, padding_mode=mode), torch.randn(2, 3, 8, 8)
+    expected = net(x)
+    traced = torch.fx.symbolic_trace(net)
+    assert {torchconv.conv2d, torchconv.max_pool2d} <= {n.target for n in traced.graph.nodes}
+    torch.testing.assert_close(traced(x), expected)
+    other = torch.randn(3, 3, 8, 8)
+    torch.testing.assert_close(traced(other), net(other))
+
+
+def test_traced_layers_can_be_saved_as_code(tmp_path):
+    net, x = layered(padding=1), torch.randn(2, 3, 8, 8)
+    net(x)
+    traced = torch.fx.symbolic_trace(net)
+    traced.to_folder(tmp_path / "traced", "Traced")
+    assert "torchconv" in (tmp_path / "traced" / "module.py").read_text()
+    code = "import sys, torch; sys.path.insert(0, sys.argv[1]); from traced import Traced; Traced()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_make_fx_shows_the_operators():
+    case = PLAIN["conv2d"]
+    graph = torch.fx.experimental.proxy_tensor.make_fx(case.ours)(*case.inputs()).graph
+    assert torch.ops.torchconv.conv2d.default in {node.target for node in graph.nodes}
+
+
+# ---- overrides ---------------------------------------------------------------------------------
+
+
+@operators
+def test_torch_function_modes_see_the_call(case):
+    seen = []
+
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    given = case.inputs()
+    with Mode():
+        out = case.ours(*given)
+    assert seen[0] is getattr(torchconv, case.operator)
+    assert torch.equal(out, case.ours(*given))
+
+
+@operators
+def test_subclasses_see_the_call(case):
+    class Noted(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            out = super().__torch_function__(function, types, args, kwargs or {})
+            if function is getattr(torchconv, case.operator):
+                out.note = "seen"
+            return out
+
+    given = [t.as_subclass(Noted) for t in case.inputs()]
+    out = case.ours(*given)
+    assert isinstance(out, Noted)
+    assert out.note == "seen"
+
+
+@operators
+def test_profiler_names_the_operator(case):
+    with torch.profiler.profile() as profiler:
+        case.ours(*case.inputs())
+    assert f"torchconv::{case.operator}" in {event.name for event in profiler.events()}
+
+
+# ---- types -------------------------------------------------------------------------------------
+
+
+def test_package_is_typed_and_its_stub_is_complete():
+    folder = Path(torchconv.__file__).parent
+    assert (folder / "py.typed").exists()
+    stub = ast.parse((folder / "_C.pyi").read_text())
+    named = {node.name for node in stub.body if isinstance(node, ast.FunctionDef)}
+    assert named == {name for name in dir(torchconv._C) if not name.startswith("_")}
+
+
+def test_every_function_says_its_types():
+    for name, library in itertools.product(torchconv.functional.__all__, [torchconv]):
+        hints = getattr(library, name).__annotations__
+        assert "return" in hints
+        assert len(hints) > 1
