@@ -161,6 +161,23 @@ def test_relu_in_place_overwrites_its_input():
         torchconv.nn.ReLU(inplace=True)(x)
 
 
+@pytest.mark.parametrize("nn", [torch.nn, torchconv.nn])
+def test_relu_in_place_under_transforms(nn):
+    """The input is overwritten inside every transform as outside."""
+    x, layer = torch.linspace(-2, 2, 6).reshape(2, 3), nn.ReLU(inplace=True)
+
+    def overwritten(x):
+        y = x * 2
+        layer(y)
+        return y
+
+    expected = torch.relu(2 * x)
+    assert torch.equal(torch.compile(overwritten, backend="aot_eager", fullgraph=True)(x), expected)
+    assert torch.equal(torch.func.vmap(overwritten)(x), expected)
+    assert torch.equal(torch.func.jvp(overwritten, (x,), (x,))[1], expected)
+    assert torch.equal(torch.func.grad(lambda x: overwritten(x).sum())(x), 2.0 * (x > 0))
+
+
 def test_network_takes_the_weights_of_its_twin():
     def network(nn):
         return torch.nn.Sequential(

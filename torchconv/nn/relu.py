@@ -19,5 +19,4 @@ class ReLU(torch.nn.ReLU):
 
     def forward(self, input: Tensor) -> Tensor:
         """Applies relu to ``Tensor[*]``."""
-        out = relu(input)
-        return input.copy_(out) if self.inplace else out
+        return relu(input, self.inplace)

@@ -94,7 +94,9 @@ def conv_padding(
             if isinstance(step, int) and step <= 1:  # a step under 1 is refused, but not here
                 total = extent - 1
             else:
-                total = torch.sym_max(((size + step - 1) // step - 1) * step + extent - size, 0)
+                needed = ((size + step - 1) // step - 1) * step + extent - size
+                # max() would ask a symbolic number for its value.
+                total = max(needed, 0) if isinstance(needed, int) else torch.sym_max(needed, 0)
             amounts += [integer(op, "padding", n) for n in (total // 2, (total + 1) // 2)]
         return amounts
     values = [] if isinstance(padding, str) else integers(op, "padding", padding)

@@ -26,6 +26,7 @@ _library = torch.library.Library("torchconv", "IMPL")
 _BelowAutograd = torch._C._AutoDispatchBelowAutograd
 _transforms_active = torch._C._are_functorch_transforms_active
 _autocast_active = torch._C._is_any_autocast_enabled
+_is_compiling = torch.compiler.is_compiling
 _AUTOCAST = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
 
 _apply: dict[str, Callable[..., Any]] = {}  # name of an operator -> its differentiable form
@@ -59,7 +60,7 @@ def operator(name: str) -> Callable[..., Any]:
     op = getattr(torch.ops.torchconv, name).default
 
     def call(*args: Any) -> Any:
-        if torch.compiler.is_compiling() or _autocast_active() or _transforms_active():
+        if _is_compiling() or _autocast_active() or _transforms_active():
             return op(*args)
         if is_differentiated(args):
             return _apply[name](*args)

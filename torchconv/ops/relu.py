@@ -78,7 +78,7 @@ class ReLUBackwardFunction(OperatorFunction):
 
 
 @overridable
-def relu(x: Tensor) -> Tensor:
+def relu(x: Tensor, inplace: bool = False) -> Tensor:
     r"""Replaces negative elements by zero.
 
     .. math:: \text{out}_i = \max(x_i, 0)
@@ -87,9 +87,10 @@ def relu(x: Tensor) -> Tensor:
 
     Args:
         x: ``Tensor[*]`` of any shape and strides; float32, float64, bfloat16, float16 or integers.
+        inplace: Whether to overwrite ``x`` with the result.
 
     Returns:
-        ``Tensor[*]`` with the shape, dtype and memory layout of ``x``.
+        ``Tensor[*]`` with the shape, dtype and memory layout of ``x``, or ``x`` itself.
 
     Raises:
         RuntimeError: If ``x`` is boolean, complex, sparse, quantized or on a device without
@@ -100,4 +101,5 @@ def relu(x: Tensor) -> Tensor:
         tensor([0., 0., 2.])
     """
     check_tensors("relu", x=x)
-    return _relu(x)
+    out = _relu(x)
+    return x.copy_(out) if inplace else out
