@@ -1,8 +1,11 @@
-"""Every example in the documentation runs and prints what it says."""
+"""Every example in the documentation runs and prints what it says; every test it names exists."""
 
 import doctest
 import importlib
 import pkgutil
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,8 @@ MODULES = [
     for module in pkgutil.walk_packages(torchconv.__path__, "torchconv.")
     if not module.name.rpartition(".")[2].startswith("_")
 ]
-PAGES = [p for p in Path(__file__).parents[1].glob("*.md") if ">>>" in p.read_text()]
+ROOT = Path(__file__).parents[1]
+PAGES = [page for folder in (".", "csrc", "docs") for page in sorted((ROOT / folder).glob("*.md"))]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -25,7 +29,7 @@ def test_docstrings(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages(page):
     assert doctest.testfile(str(page), module_relative=False).failed == 0
 
@@ -35,3 +39,21 @@ def test_every_public_function_has_an_example():
         assert ">>>" in getattr(torchconv, name).__doc__
     for name in torchconv.nn.__all__:
         assert ">>>" in getattr(torchconv.nn, name).__doc__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s#]+)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_every_cell_of_what_works_names_a_test():
+    page = (ROOT / "docs" / "what-works.md").read_text()
+    named = set(re.findall(r'\[✓\]\(\.\./(tests/\S+) "([^"]+)"\)', page))
+    assert len(named) == page.count("✓") - 1 > 300  # one is in the text above the tables
+    files = sorted({file for file, _ in named})
+    pytest_command = str(Path(sys.executable).with_name("pytest"))
+    command = [pytest_command, "-q", "--collect-only", "-m", "", *files]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert named <= {tuple(line.split("::")) for line in found.splitlines() if "::" in line}

@@ -206,3 +206,38 @@ def test_checkpointing_and_weight_sharing():
     plain = torch.autograd.grad(net(x).sum(), list(net.parameters()))
     out = torch.utils.checkpoint.checkpoint(net, x, use_reentrant=False)
     assert all(map(torch.equal, torch.autograd.grad(out.sum(), list(net.parameters())), plain))
+
+
+def _train_distributed(rank, folder, results):
+    """One process of two: half of the batch, gradients averaged by DistributedDataParallel."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    net, x = _network_and_batch()
+    parallel = torch.nn.parallel.DistributedDataParallel(net)
+    parallel(x[rank::2]).square().mean().backward()
+    results[rank] = [p.grad.tolist() for p in net.parameters()]
+    torch.distributed.destroy_process_group()
+
+
+def _network_and_batch():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torchconv.nn.Conv2d(1, 4, 3), torchconv.nn.ReLU(), torchconv.nn.MaxPool2d(2),
+        torch.nn.Flatten(), torchconv.nn.Linear(36, 5), torchconv.nn.Sigmoid(),
+    ).double()  # fmt: skip
+    return net, torch.randn(6, 1, 8, 8, dtype=torch.float64)
+
+
+@pytest.mark.slow
+def test_distributed_data_parallel(tmp_path):
+    """Two processes with half of the batch each have the gradients of one with all of it."""
+    with torch.multiprocessing.get_context("spawn").Manager() as manager:
+        results = manager.dict()
+        torch.multiprocessing.spawn(_train_distributed, (str(tmp_path), results), nprocs=2)
+        found = [results[0], results[1]]
+    net, x = _network_and_batch()
+    net(x).square().mean().backward()
+    for grads in found:
+        expected = [p.grad for p in net.parameters()]
+        torch.testing.assert_close([torch.tensor(g, dtype=torch.float64) for g in grads], expected)

@@ -18,8 +18,10 @@ from torch._C._functorch import TransformType
 from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter as _interpreter
 from torch._functorch.utils import unwrap_dead_wrappers
 from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
+from torchconv.ops._autocast import KEYS, cast, casting
+from torchconv.ops._forward_mode import is_forward_mode, nestable
 from torchconv.ops._vmap import with_no_items
 
 _library = torch.library.Library("torchconv", "IMPL")
@@ -27,7 +29,6 @@ _BelowAutograd = torch._C._AutoDispatchBelowAutograd
 _transforms_active = torch._C._are_functorch_transforms_active
 _autocast_active = torch._C._is_any_autocast_enabled
 _is_compiling = torch.compiler.is_compiling
-_AUTOCAST = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
 
 _apply: dict[str, Callable[..., Any]] = {}  # name of an operator -> its differentiable form
 
@@ -87,7 +88,7 @@ def differentiates(
 
     def decorate(function: type[OperatorFunction]) -> type[OperatorFunction]:
         function.forward = staticmethod(forward)  # type: ignore[method-assign]
-        function.jvp = staticmethod(_nestable(function.jvp))  # type: ignore[method-assign]
+        function.jvp = staticmethod(nestable(function.jvp))  # type: ignore[method-assign]
         function.vmap = staticmethod(with_no_items(function.vmap))  # type: ignore[method-assign]
         register(name, function.apply, autocast=autocast)
         return function
@@ -116,15 +117,15 @@ def register(name: str, apply: Callable[..., Any], *, autocast: bool = False) ->
         if interpreter.key() == TransformType.Functionalize:
             return _functionalized(op, interpreter, args)
         if autocast and _autocast_active():
-            for device in _AUTOCAST:
+            for device in KEYS:
                 args = cast(args, device)
         return apply(*args)
 
     _library.impl(name, differentiable, "Autograd")
     _library.impl(name, transformed, "FuncTorchDynamicLayerFrontMode")
     if autocast:
-        for device, key in _AUTOCAST.items():
-            _library.impl(name, _casting(op, device, key), key)
+        for device, key in KEYS.items():
+            _library.impl(name, casting(op, device), key)
 
 
 def _functionalized(op: Callable[..., Any], interpreter: Any, args: tuple[Any, ...]) -> Any:
@@ -136,30 +137,6 @@ def _functionalized(op: Callable[..., Any], interpreter: Any, args: tuple[Any, .
     return api.wrap_tensors(out)
 
 
-def _casting(op: Callable[..., Any], device: str, key: str) -> Callable[..., Any]:
-    this_key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
-
-    def call(*args: Any) -> Any:
-        args = cast(args, device)  # before the guard, under which autocast counts as off
-        with torch._C._ExcludeDispatchKeyGuard(this_key):
-            return op(*args)
-
-    return call
-
-
-def cast(args: tuple[Any, ...], device: str) -> tuple[Any, ...]:
-    """The arguments with the device's tensors in its autocast dtype, as torch's own operators."""
-    if not torch.is_autocast_enabled(device):
-        return args
-    dtype = torch.get_autocast_dtype(device)
-
-    def eligible(arg: Any) -> bool:
-        is_real = isinstance(arg, Tensor) and arg.is_floating_point()
-        return is_real and arg.device.type == device and arg.dtype != torch.float64
-
-    return tuple(arg.to(dtype) if eligible(arg) else arg for arg in args)
-
-
 def is_differentiated(args: tuple[Any, ...]) -> bool:
     """Whether a derivative may be asked of a result of these arguments."""
     if torch.is_grad_enabled():
@@ -167,58 +144,3 @@ def is_differentiated(args: tuple[Any, ...]) -> bool:
             if isinstance(arg, Tensor) and arg.requires_grad:
                 return True
     return is_forward_mode()
-
-
-def is_forward_mode() -> bool:
-    """Whether tensors may have tangents: in a dual level, or in torch.func's jvp."""
-    if forward_ad._current_level >= 0:
-        return True
-    # A jvp that torch.compile takes apart enters its dual level behind forward_ad's back.
-    return _transforms_active() and _interpreter().key() == TransformType.Jvp
-
-
-def save_for_jvp(ctx: Any, *tensors: Tensor | None) -> None:
-    """Keeps what jvp needs. Without forward-mode AD that would only hold memory."""
-    if is_forward_mode():
-        ctx.save_for_forward(*tensors)
-
-
-def saved_primals(ctx: Any) -> list[Tensor]:
-    """What jvp works with: the kept tensors without the tangents that they have themselves."""
-    # Levels do not nest in torch; nested jvps of torch.func bring their own.
-    return [forward_ad.unpack_dual(tensor, level=0).primal for tensor in ctx.saved_tensors]
-
-
-def _nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets the tangents of an outer torch.func.jvp through.
-
-    torch calls jvp with forward-mode AD switched off, for all levels, and without a word takes the
-    mixed second derivatives of a Function for zero.
-    """
-
-    @functools.wraps(jvp)
-    def call(ctx: Any, *tangents: Any) -> Any:
-        with forward_ad._set_fwd_grad_enabled(True):
-            return jvp(ctx, *tangents)
-
-    return call
-
-
-def total(*terms: Tensor | None) -> Tensor | None:
-    """The sum of the terms; None stands for zero."""
-    present = [term for term in terms if term is not None]
-    return functools.reduce(torch.add, present) if present else None
-
-
-def product_rule(
-    call: Callable[..., Tensor],
-    a: Tensor,
-    b: Tensor,
-    a_t: Tensor | None,
-    b_t: Tensor | None,
-    *rest: Any,
-) -> Tensor | None:
-    """The tangent of ``call(a, b, *rest)``, which is linear in a and in b; None stands for zero."""
-    return total(
-        None if a_t is None else call(a_t, b, *rest), None if b_t is None else call(a, b_t, *rest)
-    )

@@ -5,14 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._operator import (
-    OperatorFunction,
-    differentiates,
-    operator,
-    product_rule,
-    save_for_jvp,
-    saved_primals,
-)
+from torchconv.ops._forward_mode import product_rule, save_for_jvp, saved_primals
+from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, unfold
 
 _conv2d = operator("conv2d")

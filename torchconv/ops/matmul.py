@@ -8,14 +8,8 @@ import torch
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._operator import (
-    OperatorFunction,
-    differentiates,
-    operator,
-    product_rule,
-    save_for_jvp,
-    saved_primals,
-)
+from torchconv.ops._forward_mode import product_rule, save_for_jvp, saved_primals
+from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import leading
 
 matrix_product = operator("matmul")

@@ -6,14 +6,8 @@ from typing import Any, Literal, overload
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable, pair
-from torchconv.ops._operator import (
-    OperatorFunction,
-    differentiates,
-    operator,
-    register,
-    save_for_jvp,
-    saved_primals,
-)
+from torchconv.ops._forward_mode import save_for_jvp, saved_primals
+from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, unfold
 
 _max_pool2d = operator("max_pool2d")

@@ -5,14 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._operator import (
-    OperatorFunction,
-    differentiates,
-    operator,
-    save_for_jvp,
-    saved_primals,
-    total,
-)
+from torchconv.ops._forward_mode import save_for_jvp, saved_primals, total
+from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import same_place
 
 _sigmoid = operator("sigmoid")

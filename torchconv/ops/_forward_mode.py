@@ -1,0 +1,68 @@
+"""Forward-mode AD of a Function: what its jvp needs, and what torch leaves to it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter as _interpreter
+from torch.autograd import forward_ad
+
+_transforms_active = torch._C._are_functorch_transforms_active
+
+
+def is_forward_mode() -> bool:
+    """Whether tensors may have tangents: in a dual level, or in torch.func's jvp."""
+    if forward_ad._current_level >= 0:
+        return True
+    # A jvp that torch.compile takes apart enters its dual level behind forward_ad's back.
+    return _transforms_active() and _interpreter().key() == TransformType.Jvp
+
+
+def save_for_jvp(ctx: Any, *tensors: Tensor | None) -> None:
+    """Keeps what jvp needs. Without forward-mode AD that would only hold memory."""
+    if is_forward_mode():
+        ctx.save_for_forward(*tensors)
+
+
+def saved_primals(ctx: Any) -> list[Tensor]:
+    """What jvp works with: the kept tensors without the tangents that they have themselves."""
+    # Levels do not nest in torch; nested jvps of torch.func bring their own.
+    return [forward_ad.unpack_dual(tensor, level=0).primal for tensor in ctx.saved_tensors]
+
+
+def nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets the tangents of an outer torch.func.jvp through.
+
+    torch calls jvp with forward-mode AD switched off, for all levels, and without a word takes the
+    mixed second derivatives of a Function for zero.
+    """
+
+    @functools.wraps(jvp)
+    def call(ctx: Any, *tangents: Any) -> Any:
+        with forward_ad._set_fwd_grad_enabled(True):
+            return jvp(ctx, *tangents)
+
+    return call
+
+
+def total(*terms: Tensor | None) -> Tensor | None:
+    """The sum of the terms; None stands for zero."""
+    present = [term for term in terms if term is not None]
+    return functools.reduce(torch.add, present) if present else None
+
+
+def product_rule(
+    call: Callable[..., Tensor],
+    a: Tensor,
+    b: Tensor,
+    a_t: Tensor | None,
+    b_t: Tensor | None,
+    *rest: Any,
+) -> Tensor | None:
+    """The tangent of ``call(a, b, *rest)``, which is linear in a and in b; None stands for zero."""
+    return total(
+        None if a_t is None else call(a_t, b, *rest), None if b_t is None else call(a, b_t, *rest)
+    )
