@@ -42,6 +42,8 @@ def check_tensors(op: str, **tensors: Any) -> None:
 
 def integer(op: str, name: str, value: Any) -> Any:
     """An int that fits 64 bits, or a symbolic one."""
+    if type(value) is int and -_INT64 <= value < _INT64:  # nearly always
+        return value
     if isinstance(value, torch.SymInt):
         return value
     try:
@@ -57,11 +59,15 @@ def integer(op: str, name: str, value: Any) -> Any:
 
 def integers(op: str, name: str, value: Any) -> list[Any]:
     """A list of integers from one integer or a sequence (or NumPy array) of them."""
+    several = isinstance(value, (tuple, list))
     # Dynamo takes a symbolic number for an int, and cannot ask it for attributes.
-    if not isinstance(value, int | torch.SymInt) and hasattr(value, "tolist"):
-        value = value.tolist()
-    several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    return [integer(op, name, number) for number in (value if several else [value])]
+    if not several and not isinstance(value, (int, torch.SymInt)):
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not several:
+        return [integer(op, name, value)]
+    return [integer(op, name, number) for number in value]
 
 
 def pair(op: str, name: str, value: Any) -> list[Any]:
@@ -73,12 +79,14 @@ def pair(op: str, name: str, value: Any) -> list[Any]:
 def conv_padding(
     op: str,
     padding: Any,
-    input_size: Sequence[Any],
-    kernel_size: Sequence[Any],
+    input_shape: Sequence[Any],
+    weight_shape: Sequence[Any],
     stride: list[Any],
     dilation: list[Any],
 ) -> list[Any]:
     """(left, right, top, bottom) from any of the forms that conv2d takes.
+
+    Of the shapes, which end in height and width, only ``'same'`` makes use.
 
     ``'same'`` makes ``ceil(input / stride)`` outputs. An odd total is one larger on the right and
     at the bottom, as in torch; with a stride over 1, which torch refuses, the rule is TensorFlow's:
@@ -88,7 +96,7 @@ def conv_padding(
         return [0, 0, 0, 0]
     if isinstance(padding, str) and padding == "same":
         amounts: list[Any] = []
-        sizes = zip(input_size, kernel_size, stride, dilation, strict=False)
+        sizes = zip(input_shape[-2:], weight_shape[-2:], stride, dilation, strict=False)
         for size, kernel, step, spread in reversed(list(sizes)):  # width first, as F.pad has it
             extent = (kernel - 1) * spread + 1
             if isinstance(step, int) and step <= 1:  # a step under 1 is refused, but not here

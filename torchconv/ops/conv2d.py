@@ -144,6 +144,6 @@ def conv2d(
     if unbatched:
         x = x.unsqueeze(0)
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    amounts = conv_padding("conv2d", padding, x.shape[2:], weight.shape[2:], strides, dilations)
+    amounts = conv_padding("conv2d", padding, x.shape, weight.shape, strides, dilations)
     out = _conv2d(x, weight, bias, strides, amounts, dilations, integer("conv2d", "groups", groups))
     return out.squeeze(0) if unbatched else out

@@ -17,7 +17,7 @@ matrix_product = operator("matmul")
 
 def as_rows(x: Tensor) -> Tensor:
     """``Tensor[*, columns]`` as ``Tensor[rows, columns]``."""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def product_summed_to(shape: Sequence[int], a: Tensor, b: Tensor) -> Tensor:
@@ -25,6 +25,8 @@ def product_summed_to(shape: Sequence[int], a: Tensor, b: Tensor) -> Tensor:
 
     These join the dimension that the product sums over, so that nothing is rounded in between.
     """
+    if a.dim() == b.dim() == len(shape) == 2:
+        return matrix_product(a, b)
     rank = max(a.dim(), b.dim())
     a, b = (x.reshape(*[1] * (rank - x.dim()), *x.shape) for x in (a, b))
     target = [1] * (rank - len(shape)) + list(shape)
