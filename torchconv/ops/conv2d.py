@@ -72,23 +72,23 @@ class Conv2dFunction(OperatorFunction):
         bias: Tensor | None,
         *geometry: Any,
     ) -> tuple[Tensor, int | None]:
-        """A bias goes with the weight's output channels; where these are shared it is added."""
+        """A bias follows the weight's output channels; where all items share these it is added."""
         x_dim, weight_dim, bias_dim = in_dims[:3]
         *steps, groups = geometry
-        added = bias is not None and bias_dim is not None and weight_dim is None
-        folded = None if added else bias
-        if folded is not None and weight_dim is not None:
-            inside = groups if x_dim is None else 1
-            folded = fold(folded, bias_dim, 0, info.batch_size, inside)
+        size = info.batch_size
+        if bias is not None and weight_dim is not None:
+            bias = fold(bias, bias_dim, 0, size, groups if x_dim is None else 1)
+            bias_dim = None
+        inner = bias if bias_dim is None else None
 
         def call(x: Tensor, weight: Tensor, groups: int) -> Tensor:
-            return _conv2d(x, weight, folded, *steps, groups)
+            return _conv2d(x, weight, inner, *steps, groups)
 
         given = {"x": (x, x_dim), "weight": (weight, weight_dim)}
         out, out_dim = vmap_convolution(call, info, "out", groups, **given)
-        if not added or bias is None:
+        if bias is None or bias_dim is None:
             return out, out_dim
-        return out + leading(bias, bias_dim, info.batch_size, 2)[..., None, None], 0
+        return out + leading(bias, bias_dim, size, 2)[..., None, None], 0
 
 
 @overridable
