@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from layouts import contiguous
 
 import torchconv
 
@@ -20,9 +21,7 @@ class Case:
         return getattr(torchconv, self.operator)(*tensors, **self.options)
 
     def native(self, *tensors):
-        module = torch if hasattr(torch, self.operator) else torch.nn.functional
-        if self.operator in ("conv2d", "linear", "max_pool2d"):
-            module = torch.nn.functional
+        module = torch if self.operator in ("matmul", "sigmoid") else torch.nn.functional
         return getattr(module, self.operator)(*tensors, **self.options)
 
     def inputs(self, dtype=torch.float64, requires_grad=False):
@@ -32,11 +31,8 @@ class Case:
 def distinct(shape, dtype=torch.float64):
     """Different numbers between -2 and 2, none near zero: no step moves a maximum or a kink."""
     count = math.prod(shape)
-    return (
-        ((torch.randperm(count, dtype=torch.float64) + 0.5) / max(count, 1) * 4 - 2)
-        .reshape(shape)
-        .to(dtype)
-    )
+    steps = torch.randperm(count, dtype=torch.float64) + 0.25  # never the middle, count / 2
+    return (steps / max(count, 1) * 4 - 2).reshape(shape).to(dtype)
 
 
 CASES = {
@@ -74,3 +70,55 @@ cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 # The first case of each operator.
 PLAIN = {case.operator: case for case in reversed(CASES.values())}
 operators = pytest.mark.parametrize("case", PLAIN.values(), ids=PLAIN)
+
+
+def network(nn):
+    """A small network for images of 8 x 8 pixels and one channel."""
+    return torch.nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), torch.nn.Flatten(),
+        nn.Linear(64, 5), nn.Sigmoid(),
+    )  # fmt: skip
+
+
+# ---- the dispatcher's operators, gradients included --------------------------------------------
+
+ops = torch.ops.torchconv
+CONV = ([2, 1], [1, 0, 2, 1], [1, 2], 2)
+POOL = ([3, 2], [2, 2], [1, 0], [1, 1], True)
+
+
+def grad(*shape, layout=contiguous):
+    return layout(torch.randn(shape)).requires_grad_()
+
+
+def conv_arguments(layout=contiguous):
+    """x, weight, bias and a gradient of the output of one strided, padded, grouped convolution."""
+    x, weight = grad(2, 4, 7, 8, layout=layout), grad(6, 2, 3, 2, layout=layout)
+    bias = grad(6)
+    out = ops.conv2d(x, weight, bias, *CONV)
+    return x, weight, bias, grad(*out.shape, layout=layout)
+
+
+def direct_samples(layout=contiguous):
+    """Arguments for every operator, in the order of csrc/library.cpp."""
+    x, weight, bias, grad_out = conv_arguments(layout)
+    pooled, offsets = ops.max_pool2d_with_offsets(x.detach(), *POOL)
+    pooled_grad = grad(*pooled.shape, layout=layout)
+    return {
+        "sigmoid": (x,),
+        "sigmoid_backward": (grad(2, 4, 7, 8, layout=layout), x),
+        "relu": (x,),
+        "relu_backward": (grad(2, 4, 7, 8, layout=layout), x),
+        "matmul": (grad(5, 2, 3, 4), grad(2, 4, 6)),
+        "linear": (grad(5, 2, 3), grad(4, 3), grad(4)),
+        "linear_backward_bias": (grad(5, 2, 3),),
+        "conv2d": (x, weight, bias, *CONV),
+        "conv2d_backward_input": (grad_out, weight, [7, 8], *CONV),
+        "conv2d_backward_weight": (grad_out, x, [3, 2], *CONV),
+        "conv2d_backward_bias": (grad_out,),
+        "max_pool2d": (x, *POOL),
+        "max_pool2d_with_offsets": (x, *POOL),
+        "max_pool2d_indices": (offsets, [7, 8], *POOL),
+        "max_pool2d_backward": (pooled_grad, offsets, [7, 8], *POOL),
+        "max_pool2d_gather": (x, offsets, *POOL),
+    }

@@ -39,19 +39,14 @@ def test_compiled_equals_eager(case, backend, dynamic):
     torch.testing.assert_close(gradients(compiled, given), gradients(case.ours, given))
 
 
-# Which dimension of the first input changes from call to call.
-CHANGING = {
-    "sigmoid": 0, "relu": 0, "matmul": 0, "matmul-batch-matrix": 0, "linear": 0, "linear-deep": 0,
-    "conv2d": 0, "conv2d-stride": 0, "conv2d-groups": 0, "conv2d-depthwise": 0,
-    "conv2d-unbatched": 1, "max_pool2d": 0, "max_pool2d-overlap": 0, "max_pool2d-dilation": 0,
-    "max_pool2d-unbatched": 1,
-}  # fmt: skip
+# A vector has no dimension that could change from call to call.
+CHANGING = [name for name, case in CASES.items() if len(case.shapes[0]) > 1]
 
 
 @pytest.mark.parametrize("name", CHANGING)
 def test_changing_sizes_compile_twice_at_most(name):
-    """Once for the first size, once for all others."""
-    case, changing = CASES[name], CHANGING[name]
+    """Once for the first size of the batch, or of an image without one, once for all others."""
+    case, changing = CASES[name], 1 if name.endswith("-unbatched") else 0
     counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(case.ours, backend=counter, fullgraph=True)
     for size in range(5, 12):
@@ -102,7 +97,7 @@ def test_compiled_under_autocast(case):
     torch.testing.assert_close(out, expected)
 
 
-def network():
+def strided():
     return torch.nn.Sequential(
         torchconv.nn.Conv2d(3, 4, 3, stride=2, padding="same"), torchconv.nn.ReLU(),
         torchconv.nn.MaxPool2d(2), torch.nn.Flatten(), torchconv.nn.Linear(16, 5),
@@ -111,18 +106,30 @@ def network():
 
 
 @slow_inductor
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_compiled_network_trains_like_the_eager_one(backend, memory_format):
-    torch.manual_seed(0)
-    net = network().to(memory_format=memory_format)
-    x = torch.randn(2, 3, 8, 8).to(memory_format=memory_format)
-    compiled = torch.compile(net, backend=backend, fullgraph=True)
-    grads = []
-    for function in (net, compiled):
-        net.zero_grad()
-        function(x).square().sum().backward()
-        grads.append([p.grad.clone() for p in net.parameters()])
-    torch.testing.assert_close(*grads)
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "channels_last"]
+)
+def test_compiled_network_has_the_eager_gradients(backend, dynamic, memory_format):
+    net = strided().to(memory_format=memory_format)
+    compiled = torch.compile(net, backend=backend, dynamic=dynamic, fullgraph=True)
+    for batch in (2, 3):
+        x = torch.randn(batch, 3, 8, 8).to(memory_format=memory_format)
+        out, expected = compiled(x), net(x)
+        torch.testing.assert_close(out, expected)
+        grads, wanted = (
+            torch.autograd.grad(o.square().sum(), list(net.parameters())) for o in (out, expected)
+        )
+        torch.testing.assert_close(grads, wanted)
+
+
+def test_compiled_pooling_returns_indices():
+    def pool(x):
+        return torchconv.max_pool2d(x, 2, return_indices=True)
+
+    x = torch.randn(1, 2, 4, 6)
+    compiled = torch.compile(pool, backend="aot_eager", fullgraph=True)
+    assert all(torch.equal(a, b) for a, b in zip(compiled(x), pool(x), strict=True))
 
 
 # ---- export ------------------------------------------------------------------------------------
@@ -131,7 +138,7 @@ def test_compiled_network_trains_like_the_eager_one(backend, memory_format):
 @pytest.mark.parametrize("strict", [False, True], ids=["traced", "strict"])
 def test_exported_network_comes_back(strict):
     """Export, save, load and run for another batch size; then train what was exported."""
-    net, x = network(), torch.randn(4, 3, 8, 8)
+    net, x = strided(), torch.randn(4, 3, 8, 8)
     program = torch.export.export(
         net, (x,), dynamic_shapes=({0: Dim("batch", min=1, max=64)},), strict=strict
     )
@@ -178,7 +185,9 @@ def test_exported_operator(case):
 
 
 @cases
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "channels_last"]
+)
 def test_fake_tensors_have_the_real_strides(case, memory_format):
     def run(given):
         given = [t.detach().requires_grad_() for t in given]

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -47,9 +48,14 @@ def test_links_lead_somewhere(page):
         assert target.startswith("http") or (page.parent / target).exists(), target
 
 
-@pytest.mark.slow
+def test_tables_of_what_works_are_written_anew():
+    """`python docs/what_works.py` writes them."""
+    module = runpy.run_path(str(ROOT / "docs" / "what_works.py"))
+    assert module["page"]() == module["PAGE"].read_text(encoding="utf-8")
+
+
 def test_every_cell_of_what_works_names_a_test():
-    page = (ROOT / "docs" / "what-works.md").read_text()
+    page = (ROOT / "docs" / "what-works.md").read_text(encoding="utf-8")
     named = set(re.findall(r'\[✓\]\(\.\./(tests/\S+) "([^"]+)"\)', page))
     assert len(named) == page.count("✓") - 1 > 300  # one is in the text above the tables
     files = sorted({file for file, _ in named})

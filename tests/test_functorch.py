@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 import torch
-from operators import CASES, cases, distinct
-from test_registration import samples
+from operators import CASES, cases, distinct, network
+from operators import direct_samples as samples
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchconv
@@ -16,7 +16,10 @@ func = torch.func
 class CountCalls(TorchDispatchMode):
     """Counts the kernels of torchconv that run, and refuses torch's own for the same work."""
 
-    THEIRS = ("mm", "addmm", "bmm", "convolution", "max_pool2d_with_indices", "sigmoid", "relu")
+    THEIRS = (
+        "mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "convolution",
+        "max_pool2d_with_indices", "sigmoid", "relu",
+    )  # fmt: skip
 
     def __init__(self):
         super().__init__()
@@ -53,7 +56,9 @@ def test_vmap_with_each_in_dims(case):
 def test_vmap_over_no_items(case):
     """Empty, with the shape of one result; torch's own conv2d and max_pool2d do not manage that."""
     out = func.vmap(case.ours)(*[batched(shape, 0, 0) for shape in case.shapes])
-    assert out.shape == (0, *case.ours(*case.inputs()).shape)
+    single = case.ours(*case.inputs())
+    assert out.shape == (0, *single.shape)
+    assert out.dtype == single.dtype
 
 
 @cases
@@ -139,10 +144,7 @@ def test_per_sample_gradients(case):
 
 
 def test_per_sample_gradients_of_a_network_are_one_pass():
-    net = torch.nn.Sequential(
-        torchconv.nn.Conv2d(1, 4, 3, padding=1), torchconv.nn.ReLU(), torchconv.nn.MaxPool2d(2),
-        torch.nn.Flatten(), torchconv.nn.Linear(64, 5), torchconv.nn.Sigmoid(),
-    ).double()  # fmt: skip
+    net = network(torchconv.nn).double()
     parameters = dict(net.named_parameters())
     images = torch.randn(6, 1, 8, 8, dtype=torch.float64)
 
@@ -159,15 +161,22 @@ def test_per_sample_gradients_of_a_network_are_one_pass():
         torch.testing.assert_close({k: g[i] for k, g in grads.items()}, single)
 
 
-def test_ensemble_of_networks():
-    """vmap over parameters: the convolution of several models is one with more groups."""
-    nets = [torchconv.nn.Conv2d(2, 3, 3, groups=1) for _ in range(4)]
+@pytest.mark.parametrize("x_dim", [None, 0])
+def test_ensemble_of_networks(x_dim):
+    """vmap over parameters: more output channels for an input that all share, else more groups."""
+    nets = [torchconv.nn.Conv2d(2, 3, 3) for _ in range(4)]
     parameters, buffers = func.stack_module_state(nets)
-    x = torch.randn(2, 2, 6, 6)
-    out = func.vmap(
-        lambda p, b: func.functional_call(nets[0], (p, b), (x,)), randomness="error"
-    )(parameters, buffers)  # fmt: skip
-    torch.testing.assert_close(out, torch.stack([net(x) for net in nets]))
+    x = torch.randn(2, 2, 6, 6) if x_dim is None else torch.randn(4, 2, 2, 6, 6)
+
+    def call(parameters, buffers, x):
+        return func.functional_call(nets[0], (parameters, buffers), (x,))
+
+    with CountCalls() as counted:
+        out = func.vmap(call, (0, 0, x_dim))(parameters, buffers, x)
+    assert counted.calls == 1
+    images = [x] * 4 if x_dim is None else x
+    expected = [net(image) for net, image in zip(nets, images, strict=True)]
+    torch.testing.assert_close(out, torch.stack(expected))
 
 
 # Direct calls of every operator of the dispatcher, those of gradients included.

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from operators import network
 from torch.func import functional_call
 from torch.nn.utils import parametrizations, prune, skip_init
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
@@ -14,7 +15,7 @@ import torchconv
 
 # name of a layer with parameters -> its arguments, a shape for its input
 WEIGHTED = {"Conv2d": ((4, 6, 3), (2, 4, 6, 6)), "Linear": ((4, 6), (3, 4))}
-# and of every layer
+# The same for every layer but MatMul, which torch does not have.
 LAYERS = {
     **WEIGHTED, "MaxPool2d": ((2,), (2, 4, 6, 6)), "ReLU": ((), (3, 4)), "Sigmoid": ((), (3, 4)),
 }  # fmt: skip
@@ -31,7 +32,7 @@ def pair(name):
     return ours, native, torch.randn(shape, dtype=torch.float64)
 
 
-def assert_trains_alike(ours, native, x):
+def assert_same_gradients(ours, native, x):
     results = []
     for layer in (ours, native):
         layer.zero_grad()
@@ -52,7 +53,7 @@ def test_parametrizations(name, norm):
         getattr(parametrizations, norm)(layer)
     native.load_state_dict(ours.state_dict())
     assert isinstance(ours, getattr(torchconv.nn, name))
-    assert_trains_alike(ours, native, x)
+    assert_same_gradients(ours, native, x)
     torch.nn.utils.parametrize.remove_parametrizations(ours, "weight")
     assert "weight" in dict(ours.named_parameters())
     ours(x)
@@ -65,7 +66,7 @@ def test_pruning(name):
         prune.l1_unstructured(layer, "weight", amount=0.5)
         prune.ln_structured(layer, "weight", amount=0.3, n=2, dim=0)
     assert (ours.weight == 0).float().mean() >= 0.5
-    assert_trains_alike(ours, native, x)
+    assert_same_gradients(ours, native, x)
     with torch.no_grad():
         ours.weight_orig += 1  # the layer reads the weight anew in each call
         native.weight_orig += 1
@@ -87,7 +88,7 @@ def test_hooks(name):
             lambda module, grads, outs, log=log: log.append((grads, outs))
         )
         seen.append(log)
-    assert_trains_alike(ours, native, x)
+    assert_same_gradients(ours, native, x)
     torch.testing.assert_close(*seen)
 
 
@@ -113,6 +114,7 @@ def test_functional_call(name):
         ("LazyLinear", {"out_features": 6}, (3, 4)),
         ("LazyLinear", {"out_features": 6, "bias": False, "dtype": torch.float64}, (4,)),
     ],
+    ids=["LazyConv2d", "LazyConv2d-unbatched", "LazyLinear", "LazyLinear-vector"],
 )
 def test_lazy_layers(lazy, arguments, shape):
     built = []
@@ -222,10 +224,7 @@ def _train_distributed(rank, folder, results):
 
 def _network_and_batch():
     torch.manual_seed(0)
-    net = torch.nn.Sequential(
-        torchconv.nn.Conv2d(1, 4, 3), torchconv.nn.ReLU(), torchconv.nn.MaxPool2d(2),
-        torch.nn.Flatten(), torchconv.nn.Linear(36, 5), torchconv.nn.Sigmoid(),
-    ).double()  # fmt: skip
+    net = network(torchconv.nn).double()
     return net, torch.randn(6, 1, 8, 8, dtype=torch.float64)
 
 

@@ -1,53 +1,13 @@
-"""What the dispatcher knows: torch's own checks of an operator, meta kernels, torch.compile."""
+"""What the dispatcher knows of each operator: torch's own checks, meta kernels, derivatives."""
 
 import pytest
 import torch
 from layouts import channels_last, contiguous
+from operators import direct_samples as samples
 
-import torchconv
+import torchconv  # noqa: F401
 
 ops = torch.ops.torchconv
-CONV = ([2, 1], [1, 0, 2, 1], [1, 2], 2)
-POOL = ([3, 2], [2, 2], [1, 0], [1, 1], True)
-
-
-def grad(*shape, layout=contiguous):
-    return layout(torch.randn(shape)).requires_grad_()
-
-
-def conv_arguments(layout=contiguous):
-    """x, weight, bias and a gradient of the output of one strided, padded, grouped convolution."""
-    x, weight = grad(2, 4, 7, 8, layout=layout), grad(6, 2, 3, 2, layout=layout)
-    bias = grad(6)
-    out = ops.conv2d(x, weight, bias, *CONV)
-    return x, weight, bias, grad(*out.shape, layout=layout)
-
-
-def samples(layout=contiguous):
-    """Arguments for every operator, in the order of csrc/library.cpp."""
-    x, weight, bias, grad_out = conv_arguments(layout)
-    pooled, offsets = ops.max_pool2d_with_offsets(x.detach(), *POOL)
-    pooled_grad = grad(*pooled.shape, layout=layout)
-    return {
-        "sigmoid": (x,),
-        "sigmoid_backward": (grad(2, 4, 7, 8, layout=layout), x),
-        "relu": (x,),
-        "relu_backward": (grad(2, 4, 7, 8, layout=layout), x),
-        "matmul": (grad(5, 2, 3, 4), grad(2, 4, 6)),
-        "linear": (grad(5, 2, 3), grad(4, 3), grad(4)),
-        "linear_backward_bias": (grad(5, 2, 3),),
-        "conv2d": (x, weight, bias, *CONV),
-        "conv2d_backward_input": (grad_out, weight, [7, 8], *CONV),
-        "conv2d_backward_weight": (grad_out, x, [3, 2], *CONV),
-        "conv2d_backward_bias": (grad_out,),
-        "max_pool2d": (x, *POOL),
-        "max_pool2d_with_offsets": (x, *POOL),
-        "max_pool2d_indices": (offsets, [7, 8], *POOL),
-        "max_pool2d_backward": (pooled_grad, offsets, [7, 8], *POOL),
-        "max_pool2d_gather": (x, offsets, *POOL),
-    }
-
-
 names = pytest.mark.parametrize("name", list(samples()))
 layouts = pytest.mark.parametrize("layout", [contiguous, channels_last])
 
@@ -90,34 +50,3 @@ def test_operator_called_directly_is_differentiable(name):
         tensors = [t for t in arguments if isinstance(t, torch.Tensor) and t.requires_grad]
         tensors = tensors[:1] if name == "relu_backward" else tensors  # flat in its second argument
         torch.autograd.grad(out.square().sum(), tensors)
-
-
-def test_compiled_pooling_returns_indices():
-    def pool(x):
-        return torchconv.max_pool2d(x, 2, return_indices=True)
-
-    x = torch.randn(1, 2, 4, 6)
-    compiled = torch.compile(pool, backend="aot_eager", fullgraph=True)
-    assert all(torch.equal(a, b) for a, b in zip(compiled(x), pool(x), strict=True))
-
-
-def network(x, weight, bias, matrix):
-    x = torchconv.max_pool2d(torchconv.relu(torchconv.conv2d(x, weight, bias, 1, "same")), 2)
-    return torchconv.matmul(torchconv.sigmoid(torchconv.linear(x.flatten(1), matrix)), matrix)
-
-
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_compiled_network_equals_eager(backend, dynamic):
-    arguments = [grad(2, 3, 8, 8), grad(4, 3, 3, 3), grad(4), grad(5, 64)]
-    compiled = torch.compile(network, backend=backend, dynamic=dynamic, fullgraph=True)
-    for batch in (2, 3):
-        arguments[0] = grad(batch, 3, 8, 8)
-        out, expected = compiled(*arguments), network(*arguments)
-        torch.testing.assert_close(out, expected)
-        for a, b in zip(
-            torch.autograd.grad(out.sum(), arguments),
-            torch.autograd.grad(expected.sum(), arguments),
-            strict=True,
-        ):
-            torch.testing.assert_close(a, b)

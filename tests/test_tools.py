@@ -1,7 +1,7 @@
 """torch's tools that look at a program: FLOP counter, fx, overrides, profiler, type checkers."""
 
 import ast
-import itertools
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_flops_of_a_layer_by_hand():
 def test_symbolic_trace_of_a_function(case):
     class Call(torch.nn.Module):
         def forward(self, a, b=None, c=None):
-            return case.ours(*[t for t in (a, b, c)][: len(case.shapes)])
+            return case.ours(*(a, b, c)[: len(case.shapes)])
 
     given = case.inputs()
     traced = torch.fx.symbolic_trace(Call())
@@ -158,7 +158,6 @@ def test_package_is_typed_and_its_stub_is_complete():
 
 
 def test_every_function_says_its_types():
-    for name, library in itertools.product(torchconv.functional.__all__, [torchconv]):
-        hints = getattr(library, name).__annotations__
-        assert "return" in hints
-        assert len(hints) > 1
+    for name in torchconv.functional.__all__:
+        function = getattr(torchconv, name)
+        assert set(function.__annotations__) == {*inspect.signature(function).parameters, "return"}

@@ -32,13 +32,7 @@ def offset(x):
     return torch.cat([torch.full((1,), torch.nan, dtype=x.dtype), x.flatten()])[1:].view(x.shape)
 
 
-def flipped(x):
-    return x.flip(0).as_strided(x.shape, x.flip(0).stride()).flip(0)
-
-
-VIEWS = {
-    view.__name__: view for view in (*LAYOUTS, negative, imaginary, real, expanded, offset, flipped)
-}
+VIEWS = {view.__name__: view for view in (*LAYOUTS, negative, imaginary, real, expanded, offset)}
 views = pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
 
-_INT64 = 1 << 63
+_INT64_END = 1 << 63
 
 
 Params = ParamSpec("Params")
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def overridable(function: Callable[Params, Result]) -> Callable[Params, Result]:
-    """Lets arguments and modes that override torch's functions, as fx's proxies do, have it."""
+    """Hands the call to ``__torch_function__`` where an argument or a mode has one, as in fx."""
 
     @functools.wraps(function)
     def call(*args: Params.args, **kwargs: Params.kwargs) -> Result:
@@ -29,7 +29,7 @@ def overridable(function: Callable[Params, Result]) -> Callable[Params, Result]:
 
 
 def check_tensors(op: str, **tensors: Any) -> None:
-    """Refuses what is no tensor or has no sizes, before others do so in many lines."""
+    """Refuses what is no tensor or has no sizes in one sentence; torch would take a page."""
     for name, value in tensors.items():
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"{op}: expected {name} to be a Tensor, but got {type(value).__name__}")
@@ -42,7 +42,7 @@ def check_tensors(op: str, **tensors: Any) -> None:
 
 def integer(op: str, name: str, value: Any) -> Any:
     """An int that fits 64 bits, or a symbolic one."""
-    if type(value) is int and -_INT64 <= value < _INT64:  # nearly always
+    if type(value) is int and -_INT64_END <= value < _INT64_END:  # nearly always
         return value
     if isinstance(value, torch.SymInt):
         return value
@@ -52,7 +52,7 @@ def integer(op: str, name: str, value: Any) -> Any:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{op}: expected {name} to hold integers, but got {value!r}") from None
-    if not -_INT64 <= number < _INT64:
+    if not -_INT64_END <= number < _INT64_END:
         raise RuntimeError(f"{op}: expected {name} to fit in 64 bits, but got {number}")
     return number
 
@@ -60,7 +60,7 @@ def integer(op: str, name: str, value: Any) -> Any:
 def integers(op: str, name: str, value: Any) -> list[Any]:
     """A list of integers from one integer or a sequence (or NumPy array) of them."""
     several = isinstance(value, (tuple, list))
-    # Dynamo takes a symbolic number for an int, and cannot ask it for attributes.
+    # An int may be symbolic under Dynamo, which does not know hasattr for those.
     if not several and not isinstance(value, (int, torch.SymInt)):
         if hasattr(value, "tolist"):
             value = value.tolist()

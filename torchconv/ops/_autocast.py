@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Devices whose autocast is followed, whether or not this build has kernels for them.
 KEYS = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
 
 

@@ -4,10 +4,10 @@ With N images, g groups, and C_in and C_out channels in each group, the operator
 
     x[N, g·C_in]      weight[g·C_out, C_in]      out[N, g·C_out]
 
-and each computes one of the three from the other two, linear in both. The result has vmap's
-dimension in any case. Whichever tensors have it share a dimension of the form: two of them N,
-C_out or C_in, and all three g. There vmap's dimension is folded in, so that one call does
-everything.
+and each computes one of the three from the other two, linear in both. Two or three of these tensors
+have vmap's dimension: the result in any case, and one or both operands. Two tensors have one of N,
+C_out and C_in in common, and all three have g. Vmap's dimension becomes part of that one, so that a
+single call computes everything: more images, more channels or more groups.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,13 @@ from torchconv.ops._vmap import fold, unfold
 
 # Which tensors have vmap's dimension -> where it goes in each: (dimension, inside its groups?).
 _PLACES = {
+    # N
     frozenset({"x", "out"}): {"x": (0, False), "out": (0, False)},
+    # C_out
     frozenset({"weight", "out"}): {"weight": (0, True), "out": (1, True)},
+    # C_in
     frozenset({"x", "weight"}): {"x": (1, True), "weight": (1, False)},
+    # g
     frozenset({"x", "weight", "out"}): {"x": (1, False), "weight": (0, False), "out": (1, False)},
 }
 

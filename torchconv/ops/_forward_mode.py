@@ -6,30 +6,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType
-from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter as _interpreter
 from torch.autograd import forward_ad
-
-_transforms_active = torch._C._are_functorch_transforms_active
 
 
 def is_forward_mode() -> bool:
-    """Whether tensors may have tangents: in a dual level, or in torch.func's jvp."""
-    if forward_ad._current_level >= 0:
-        return True
-    # A jvp that torch.compile takes apart enters its dual level behind forward_ad's back.
-    return _transforms_active() and _interpreter().key() == TransformType.Jvp
-
-
-def save_for_jvp(ctx: Any, *tensors: Tensor | None) -> None:
-    """Keeps what jvp needs. Without forward-mode AD that would only hold memory."""
-    if is_forward_mode():
-        ctx.save_for_forward(*tensors)
+    """Whether tensors may have tangents."""
+    return forward_ad._current_level >= 0
 
 
 def saved_primals(ctx: Any) -> list[Tensor]:
-    """What jvp works with: the kept tensors without the tangents that they have themselves."""
-    # Levels do not nest in torch; nested jvps of torch.func bring their own.
+    """What jvp works with: the tensors kept for it, without the tangents that they have themselves.
+
+    torch forgets these tensors as soon as jvp has run or is not needed, so keeping them is free.
+    """
+    # The level is named because a jvp that torch.compile takes apart enters it behind forward_ad's
+    # back. Levels do not nest in torch; nested jvps of torch.func bring their own.
     return [forward_ad.unpack_dual(tensor, level=0).primal for tensor in ctx.saved_tensors]
 
 

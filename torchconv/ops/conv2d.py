@@ -7,7 +7,7 @@ from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, conv_padding, integer, overridable, pair
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._forward_mode import product_rule, save_for_jvp, saved_primals, total
+from torchconv.ops._forward_mode import product_rule, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, leading
 
@@ -33,7 +33,7 @@ class Conv2dFunction(OperatorFunction):
         ctx.out_shape = output.shape
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None)
-        save_for_jvp(ctx, x, weight)
+        ctx.save_for_forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:

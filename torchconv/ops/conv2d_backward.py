@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._forward_mode import product_rule, save_for_jvp, saved_primals
+from torchconv.ops._forward_mode import product_rule, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, unfold
 
@@ -28,7 +28,7 @@ class Conv2dBackwardInputFunction(OperatorFunction):
         ctx.save_for_backward(
             grad_out if needs_weight else None, weight if needs_grad_out else None
         )
-        save_for_jvp(ctx, grad_out, weight)
+        ctx.save_for_forward(grad_out, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -72,7 +72,7 @@ class Conv2dBackwardWeightFunction(OperatorFunction):
         ctx.input_size = x.shape[2:]
         needs_grad_out, needs_x = ctx.needs_input_grad[:2]
         ctx.save_for_backward(grad_out if needs_x else None, x if needs_grad_out else None)
-        save_for_jvp(ctx, grad_out, x)
+        ctx.save_for_forward(grad_out, x)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_weight: Tensor | None) -> tuple[Tensor | None, ...]:

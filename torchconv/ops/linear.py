@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._forward_mode import product_rule, save_for_jvp, saved_primals, total
+from torchconv.ops._forward_mode import product_rule, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, leading, unfold
 from torchconv.ops.matmul import as_rows, matrix_product
@@ -25,7 +25,7 @@ class LinearFunction(OperatorFunction):
         ctx.x_shape, ctx.out_shape = x.shape, output.shape
         needs_x, needs_weight, _ = ctx.needs_input_grad
         ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None)
-        save_for_jvp(ctx, x, weight)
+        ctx.save_for_forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._forward_mode import product_rule, save_for_jvp, saved_primals
+from torchconv.ops._forward_mode import product_rule, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import leading
 
@@ -57,7 +57,7 @@ class MatMulFunction(OperatorFunction):
         ctx.a_shape, ctx.b_shape = a.shape, b.shape
         needs_a, needs_b = ctx.needs_input_grad
         ctx.save_for_backward(a if needs_b else None, b if needs_a else None)
-        save_for_jvp(ctx, a, b)
+        ctx.save_for_forward(a, b)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable, pair
-from torchconv.ops._forward_mode import save_for_jvp, saved_primals
+from torchconv.ops._forward_mode import saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, unfold
 
@@ -35,7 +35,7 @@ class MaxPool2dFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(offsets)
-        save_for_jvp(ctx, offsets)
+        ctx.save_for_forward(offsets)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
@@ -68,7 +68,7 @@ class MaxPool2dBackwardFunction(OperatorFunction):
         _, offsets, *ctx.rest = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(offsets)
-        save_for_jvp(ctx, offsets)
+        ctx.save_for_forward(offsets)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -102,7 +102,7 @@ class MaxPool2dGatherFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         ctx.input_size = x.shape[2:]
         ctx.save_for_backward(offsets)
-        save_for_jvp(ctx, offsets)
+        ctx.save_for_forward(offsets)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -195,7 +195,7 @@ def max_pool2d(
 
     Args:
         x: ``Tensor[batch, channels, height, width]``, or without batch; float32, float64,
-            bfloat16 or float16, any strides.
+            bfloat16, float16 or integers, any strides.
         kernel_size: Size of the window, one integer or (height, width).
         stride: Step of the window; ``kernel_size`` if None.
         padding: Padding on both sides, at most half of the dilated window.

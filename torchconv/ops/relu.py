@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._forward_mode import save_for_jvp, saved_primals
+from torchconv.ops._forward_mode import saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import same_place
 
@@ -23,7 +23,7 @@ class ReLUFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(output)
-        save_for_jvp(ctx, output)
+        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> Tensor | None:
@@ -51,7 +51,7 @@ class ReLUBackwardFunction(OperatorFunction):
         _, out = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(out)
-        save_for_jvp(ctx, out)
+        ctx.save_for_forward(out)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, None]:

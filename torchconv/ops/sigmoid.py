@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._forward_mode import save_for_jvp, saved_primals, total
+from torchconv.ops._forward_mode import saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import same_place
 
@@ -22,7 +22,7 @@ class SigmoidFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(output)
-        save_for_jvp(ctx, output)
+        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> Tensor | None:
@@ -50,7 +50,7 @@ class SigmoidBackwardFunction(OperatorFunction):
         grad_out, out = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(grad_out if ctx.needs_input_grad[1] else None, out)
-        save_for_jvp(ctx, grad_out, out)
+        ctx.save_for_forward(grad_out, out)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
