@@ -9,7 +9,9 @@ namespace {
 /// What is wrong with a tensor for the kernels of this build; empty if nothing.
 std::string complaint(const at::Tensor& tensor) {
   std::ostringstream text;
-  if (tensor.is_nested()) {
+  if (tensor.key_set().has(c10::DispatchKey::FuncTorchBatched)) {
+    text << "a tensor that has escaped from a function under vmap";
+  } else if (tensor.is_nested()) {
     text << "a nested tensor";
   } else if (tensor.layout() != at::kStrided) {
     text << "layout " << tensor.layout();
@@ -52,6 +54,8 @@ TORCH_LIBRARY_IMPL(torchconv, SparseCsrCPU, m) { refuse_all(m); }
 TORCH_LIBRARY_IMPL(torchconv, QuantizedCPU, m) { refuse_all(m); }
 TORCH_LIBRARY_IMPL(torchconv, MkldnnCPU, m) { refuse_all(m); }
 TORCH_LIBRARY_IMPL(torchconv, NestedTensorCPU, m) { refuse_all(m); }
+// torch.func's vmap never comes this far: torchconv/ops/_operator.py meets it.
+TORCH_LIBRARY_IMPL(torchconv, FuncTorchBatched, m) { refuse_all(m); }
 TORCH_LIBRARY_IMPL(torchconv, CUDA, m) { refuse_all(m); }
 TORCH_LIBRARY_IMPL(torchconv, MPS, m) { refuse_all(m); }
 TORCH_LIBRARY_IMPL(torchconv, XPU, m) { refuse_all(m); }

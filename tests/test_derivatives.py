@@ -123,6 +123,26 @@ def test_gradients_of_any_inputs(case):
         torch.testing.assert_close(grads, expected)
 
 
+@cases
+@pytest.mark.parametrize("strategy", ["reverse-mode", "forward-mode"])
+def test_vectorized_jacobian_can_be_differentiated(case, strategy):
+    """By torch's older vmap, which works behind is_grads_batched and vectorize."""
+
+    def loss_gradients(function, **options):
+        inputs = tuple(t.requires_grad_() for t in given)
+        blocks = torch.autograd.functional.jacobian(
+            lambda *t: function(*t).pow(3), inputs, **options
+        )
+        return torch.autograd.grad(sum(b.pow(2).sum() for b in blocks), inputs)
+
+    given = case.inputs()
+    # Forward mode is differentiable by itself, and takes no create_graph.
+    options = {"vectorize": True, "strategy": strategy, "create_graph": strategy == "reverse-mode"}
+    torch.testing.assert_close(
+        loss_gradients(case.ours, **options), loss_gradients(case.native, create_graph=True)
+    )
+
+
 @operators
 def test_undefined_gradient_is_zero(case):
     """A gradient that never arrives (None) counts as zero, as in torch."""

@@ -243,6 +243,42 @@ def test_direct_call_of_any_operator_under_vmap(name):
                     torch.testing.assert_close(ours[i], expected)
 
 
+@cases
+def test_no_grad_inside_counts_for_every_level(case):
+    """What is computed under no_grad is constant for outer transforms, too, but has tangents."""
+
+    def product(function):
+        def call(*tensors):
+            with torch.no_grad():
+                constant = function(*tensors)
+            return (tensors[0].sum() * constant).sum()
+
+        return call
+
+    given, numbers = case.inputs(), everything(case)
+    results = []
+    for function in (case.ours, case.native):
+        call = product(function)
+        gradient = func.grad(call)
+        leaves = [t.clone().requires_grad_() for t in given]
+        assert not gradient(*leaves).requires_grad
+        results.append((
+            func.jacrev(gradient, numbers)(*given),
+            func.jvp(gradient, tuple(given), tuple(given)),
+            func.jacrev(lambda *t, f=call: func.jvp(f, t, t)[1], numbers)(*given),
+        ))  # fmt: skip
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_a_tensor_that_escaped_from_vmap_is_refused(name):
+    arguments, escaped = list(samples()[name]), []
+    func.vmap(lambda t: escaped.append(t) or t)(arguments[0].detach()[None])
+    sentence = rf"^{name}: expected \w+ to be a dense .*, but got a tensor that has escaped from"
+    with pytest.raises(RuntimeError, match=sentence):
+        getattr(torch.ops.torchconv, name)(escaped[0], *arguments[1:])
+
+
 def test_pooling_returns_indices_under_vmap():
     x = distinct((3, 2, 2, 4, 6))
     results = [func.vmap(lambda x, f=f: f(x, 2, return_indices=True))(x)

@@ -80,12 +80,26 @@ def test_sigmoid_keeps_strides_as_torch(layout):
         torch.randn(0, 4),
         torch.randn(6, 6)[::2, 1::2],
         torch.randn(2, 3, 4, 5, 6).permute(4, 0, 2, 1, 3)[:, :, 1:],
+        torch.randn(3)[::2][:1].unsqueeze(0),
+        torch.randn(4, 6)[:1].t(),
+        torch.randn(1, 5, 2, 34)[..., ::2].permute(0, 2, 1, 3),
     ],
-    ids=["expanded", "transposed-slice", "scalar", "empty", "slice", "permuted"],
+    ids=[
+        "expanded",
+        "transposed-slice",
+        "scalar",
+        "empty",
+        "slice",
+        "permuted",
+        "one-element",
+        "one-column",
+        "one-image",
+    ],
 )
 def test_sigmoid_takes_any_strides(isa, x):
     torch.testing.assert_close(torchconv.sigmoid(x), torch.sigmoid(x))
     assert torchconv.sigmoid(x).stride() == torch.sigmoid(x).stride()
+    assert torchconv.sigmoid(x.to("meta")).stride() == torch.sigmoid(x).stride()
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.int64])

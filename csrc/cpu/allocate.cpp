@@ -1,7 +1,6 @@
 #include "cpu/allocate.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -25,7 +24,9 @@ std::atomic<bool>& enabled() {
   return on;
 }
 
-at::Tensor advised(at::Tensor tensor) {
+}  // namespace
+
+at::Tensor advise_huge_pages(at::Tensor tensor) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   if (tensor.nbytes() >= kWorthAdvising && huge_pages()) {
     // Only whole huge pages inside the block; refusal by the kernel changes nothing but speed.
@@ -38,17 +39,9 @@ at::Tensor advised(at::Tensor tensor) {
   return tensor;
 }
 
-}  // namespace
-
 at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
                         at::MemoryFormat format) {
-  return advised(at::empty(sizes, options.memory_format(format)));
-}
-
-at::Tensor empty_result_like(const at::Tensor& like) {
-  // Without elements there is no layout to keep, and torch gives contiguous strides.
-  return like.numel() == 0 ? at::empty(like.sizes(), like.options())
-                           : advised(at::empty_like(like));
+  return advise_huge_pages(at::empty(sizes, options.memory_format(format)));
 }
 
 at::Tensor empty_scratch(int64_t threads, int64_t bytes) {

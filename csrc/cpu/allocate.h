@@ -13,8 +13,8 @@ namespace torchconv {
 at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
                         at::MemoryFormat format = at::MemoryFormat::Contiguous);
 
-/// Uninitialised result with the sizes, strides and dtype of `like`.
-at::Tensor empty_result_like(const at::Tensor& like);
+/// Asks for huge pages for a tensor that nothing has been written to, if it is large.
+at::Tensor advise_huge_pages(at::Tensor tensor);
 
 /// Uninitialised scratch of `bytes` for each of `threads`, freed with the tensor.
 at::Tensor empty_scratch(int64_t threads, int64_t bytes);

@@ -11,15 +11,24 @@
 
 namespace torchconv {
 
+/// A result for an elementwise operator on `like`, with the strides that torch would choose.
+inline at::Tensor empty_result_like(const at::Tensor& like) {
+  at::TensorIterator iterator =
+      at::TensorIteratorConfig().add_owned_output(at::Tensor()).add_const_input(like).build();
+  return advise_huge_pages(iterator.output(0));
+}
+
 /// Calls kernel({inputs...}, out, n) on contiguous runs of `out` and the inputs. TensorIterator
 /// joins dimensions and shares the work out; runs that are not contiguous go through small buffers.
+/// If `out` is undefined it is made as `empty_result_like` makes it.
 template <class T, size_t kInputs, class Kernel>
-void map_elements(const at::Tensor& out, const std::array<at::Tensor, kInputs>& inputs,
-                  const Kernel& kernel) {
+at::Tensor map_elements(const at::Tensor& out, const std::array<at::Tensor, kInputs>& inputs,
+                        const Kernel& kernel) {
   at::TensorIteratorConfig config;
-  config.add_output(out);
+  config.add_owned_output(out);
   for (const at::Tensor& input : inputs) config.add_const_input(input);
   at::TensorIterator iterator = config.build();
+  const at::Tensor result = out.defined() ? out : advise_huge_pages(iterator.output(0));
 
   iterator.for_each([&](char** data, const int64_t* strides, int64_t n) {
     constexpr int64_t kElement = sizeof(T), kBuffer = 512;
@@ -47,15 +56,14 @@ void map_elements(const at::Tensor& out, const std::array<at::Tensor, kInputs>& 
       }
     }
   });
+  return result;
 }
 
 /// out = kernel(x), for a kernel that `select` takes from the table of an element type.
 template <class T, class Select>
 at::Tensor map_unary(const at::Tensor& x, const Select& select) {
-  at::Tensor out = empty_result_like(x);
   auto* const kernel = select(kernels().of(T{}));
-  map_elements<T, 1>(out, {x}, [&](const auto& in, T* o, int64_t n) { kernel(in[0], o, n); });
-  return out;
+  return map_elements<T, 1>({}, {x}, [&](const auto& in, T* o, int64_t n) { kernel(in[0], o, n); });
 }
 
 /// grad_x = kernel(grad_out, out), the gradient of an activation that is known from its output.
@@ -65,11 +73,9 @@ at::Tensor activation_backward(const char* op, const at::Tensor& grad_out, const
   check_activation_backward(op, grad_out, out);
   return with_float_type(out.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    at::Tensor grad_x = empty_result_like(out);
     auto* const kernel = select(kernels().of(type));
-    map_elements<T, 2>(grad_x, {grad_out, out},
-                       [&](const auto& in, T* o, int64_t n) { kernel(in[0], in[1], o, n); });
-    return grad_x;
+    return map_elements<T, 2>(empty_result_like(out), {grad_out, out},
+                              [&](const auto& in, T* o, int64_t n) { kernel(in[0], in[1], o, n); });
   });
 }
 

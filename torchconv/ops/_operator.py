@@ -21,7 +21,7 @@ from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
 from torch.autograd import Function
 
 from torchconv.ops._autocast import KEYS, cast, casting
-from torchconv.ops._forward_mode import is_forward_mode, nestable
+from torchconv.ops._derivatives import is_forward_mode, nestable, untracked
 from torchconv.ops._vmap import with_no_items
 
 _library = torch.library.Library("torchconv", "IMPL")
@@ -29,6 +29,9 @@ _BelowAutograd = torch._C._AutoDispatchBelowAutograd
 _transforms_active = torch._C._are_functorch_transforms_active
 _autocast_active = torch._C._is_any_autocast_enabled
 _is_compiling = torch.compiler.is_compiling
+# torch.func has a vmap of its own; this is the one behind is_grads_batched and vectorize.
+_VMAP_MODE: Any = torch._C._parse_dispatch_key("VmapMode")
+_older_vmap_active = functools.partial(torch._C._dispatch_tls_is_dispatch_key_included, _VMAP_MODE)
 
 _apply: dict[str, Callable[..., Any]] = {}  # name of an operator -> its differentiable form
 
@@ -44,7 +47,7 @@ class OperatorFunction(Function):
     def apply(cls, *args: Any) -> Any:
         """Takes all the operator's arguments, in order."""
         if _transforms_active():
-            return super().apply(*args)
+            return super().apply(*(args if torch.is_grad_enabled() else untracked(args)))
         # Function.apply would first look up forward's signature for default values, and spend
         # more on it than the rest of the call takes.
         return super(Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
@@ -54,14 +57,14 @@ class OperatorFunction(Function):
 def operator(name: str) -> Callable[..., Any]:
     """Calls ``torch.ops.torchconv.<name>``, past whatever a call does not need.
 
-    Under torch.compile it is the operator itself, which Dynamo keeps whole; under autocast and
-    torch.func's transforms the dispatcher knows what comes first. A Function costs several times as
-    much as a plain call, so there is none where no derivative can be asked for.
+    Under torch.compile it is the operator itself, which Dynamo keeps whole; under autocast,
+    torch.func's transforms and vmap the dispatcher knows what comes first. A Function costs several
+    times as much as a plain call, so there is none where no derivative can be asked for.
     """
     op = getattr(torch.ops.torchconv, name).default
 
     def call(*args: Any) -> Any:
-        if _is_compiling() or _autocast_active() or _transforms_active():
+        if _is_compiling() or _autocast_active() or _transforms_active() or _older_vmap_active():
             return op(*args)
         if is_differentiated(args):
             return _apply[name](*args)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, conv_padding, integer, overridable, pair
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._forward_mode import product_rule, saved_primals, total
+from torchconv.ops._derivatives import product_rule, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, leading
 

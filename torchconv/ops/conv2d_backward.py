@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._forward_mode import product_rule, saved_primals
+from torchconv.ops._derivatives import product_rule, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, unfold
 

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._forward_mode import product_rule, saved_primals, total
+from torchconv.ops._derivatives import product_rule, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, leading, unfold
 from torchconv.ops.matmul import as_rows, matrix_product

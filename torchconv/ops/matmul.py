@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._forward_mode import product_rule, saved_primals
+from torchconv.ops._derivatives import product_rule, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import leading
 

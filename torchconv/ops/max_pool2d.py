@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable, pair
-from torchconv.ops._forward_mode import saved_primals
+from torchconv.ops._derivatives import saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, unfold
 

@@ -1,4 +1,4 @@
-"""Forward-mode AD of a Function: what its jvp needs, and what torch leaves to it."""
+"""Derivatives of a Function that torch leaves to it: forward mode, and torch.func's levels."""
 
 import functools
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType
 from torch.autograd import forward_ad
 
 
@@ -37,6 +38,20 @@ def nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:
             return jvp(ctx, *tangents)
 
     return call
+
+
+def untracked(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a Function under no_grad, within torch.func's transforms.
+
+    no_grad holds for all levels, but torch switches gradients on again below each level that
+    differentiates. Copies made under no_grad are constants there, and keep their tangents.
+    """
+    levels = torch._C._functorch.get_interpreter_stack() or []
+    if not any(level.key() in (TransformType.Grad, TransformType.Jvp) for level in levels):
+        return args
+    return tuple(
+        arg.clone() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args
+    )
 
 
 def total(*terms: Tensor | None) -> Tensor | None:
