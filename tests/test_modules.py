@@ -4,9 +4,9 @@ import copy
 import io
 import pickle
 
+import distributed
 import pytest
 import torch
-from operators import network
 from torch.func import functional_call
 from torch.nn.utils import parametrizations, prune, skip_init
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
@@ -210,32 +210,14 @@ def test_checkpointing_and_weight_sharing():
     assert all(map(torch.equal, torch.autograd.grad(out.sum(), list(net.parameters())), plain))
 
 
-def _train_distributed(rank, folder, results):
-    """One process of two: half of the batch, gradients averaged by DistributedDataParallel."""
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
-    )
-    net, x = _network_and_batch()
-    parallel = torch.nn.parallel.DistributedDataParallel(net)
-    parallel(x[rank::2]).square().mean().backward()
-    results[rank] = [p.grad.tolist() for p in net.parameters()]
-    torch.distributed.destroy_process_group()
-
-
-def _network_and_batch():
-    torch.manual_seed(0)
-    net = network(torchconv.nn).double()
-    return net, torch.randn(6, 1, 8, 8, dtype=torch.float64)
-
-
 @pytest.mark.slow
 def test_distributed_data_parallel(tmp_path):
     """Two processes with half of the batch each have the gradients of one with all of it."""
     with torch.multiprocessing.get_context("spawn").Manager() as manager:
         results = manager.dict()
-        torch.multiprocessing.spawn(_train_distributed, (str(tmp_path), results), nprocs=2)
+        torch.multiprocessing.spawn(distributed.train, (str(tmp_path), results), nprocs=2)
         found = [results[0], results[1]]
-    net, x = _network_and_batch()
+    net, x = distributed.network_and_batch()
     net(x).square().mean().backward()
     for grads in found:
         expected = [p.grad for p in net.parameters()]
