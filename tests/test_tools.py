@@ -94,8 +94,13 @@ def test_traced_layers_can_be_saved_as_code(tmp_path):
     traced = torch.fx.symbolic_trace(net)
     traced.to_folder(tmp_path / "traced", "Traced")
     assert "torchconv" in (tmp_path / "traced" / "module.py").read_text()
-    code = "import sys, torch; sys.path.insert(0, sys.argv[1]); from traced import Traced; Traced()"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    torch.save(x, tmp_path / "x.pt")
+    code = (
+        "import sys, torch; sys.path.insert(0, '.'); from traced import Traced; "
+        "torch.save(Traced()(torch.load('x.pt')), 'out.pt')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    torch.testing.assert_close(torch.load(tmp_path / "out.pt"), net(x))
 
 
 def test_make_fx_shows_the_operators():

@@ -52,14 +52,10 @@ inline T least(T a, T b) {
 // Packing keeps the storage type where the kernel multiplies it directly, else the accumulator
 // type.
 template <class T>
-inline void pack_element(T x, Accumulator<T>* out) {  // integers
+inline void pack_element(T x, Accumulator<T>* out) {
   *out = widen(x);
 }
-inline void pack_element(float x, float* out) { *out = x; }
-inline void pack_element(double x, double* out) { *out = x; }
 inline void pack_element(bf16 x, bf16* out) { *out = x; }
-inline void pack_element(bf16 x, float* out) { *out = widen(x); }
-inline void pack_element(f16 x, float* out) { *out = widen(x); }
 
 template <class P>
 inline void fill_zero(P* out, int64_t stride, int64_t n) {

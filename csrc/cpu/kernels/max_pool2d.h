@@ -93,7 +93,7 @@ void pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t item, void* sc
 
   Raw lane_numbers[kLanes<Acc>];
   for (int i = 0; i < kLanes<Acc>; ++i) lane_numbers[i] = i;
-  const Vec<Raw> lanes = *reinterpret_cast<const typename VecTraits<Raw>::unaligned*>(lane_numbers);
+  const Vec<Raw> lanes = load(lane_numbers);
 
   const T* plane = args.x.data + image * args.x.n + channel * args.x.c;
   for (int64_t i = 0; i < s.kernel_h; ++i) {

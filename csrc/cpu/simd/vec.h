@@ -10,7 +10,6 @@ template <class T>
 struct VecTraits {
   static constexpr int lanes = kVectorBytes / sizeof(T);
   typedef T type __attribute__((vector_size(kVectorBytes)));
-  typedef T unaligned __attribute__((vector_size(kVectorBytes), aligned(alignof(T)), may_alias));
 };
 template <class T>
 using Vec = typename VecTraits<T>::type;
@@ -48,11 +47,12 @@ inline Vec<T> broadcast(T value) {
 
 // ---- load: storage type in memory -> accumulator type in a register ----------------------------
 
-inline Vec<float> load(const float* p) {
-  return *reinterpret_cast<const VecTraits<float>::unaligned*>(p);
-}
-inline Vec<double> load(const double* p) {
-  return *reinterpret_cast<const VecTraits<double>::unaligned*>(p);
+// Whatever the compiler converts by itself: float, double and integers.
+template <class T>
+inline Vec<Accumulator<T>> load(const T* p) {
+  using Narrow = NarrowVec<Accumulator<T>, T>;
+  const typename Narrow::type v = *reinterpret_cast<const typename Narrow::unaligned*>(p);
+  return __builtin_convertvector(v, Vec<Accumulator<T>>);
 }
 
 typedef uint16_t HalfVec __attribute__((vector_size(kVectorBytes / 2)));
@@ -66,11 +66,11 @@ inline Vec<float> load(const bf16* p) {
 
 // ---- store: rounds to nearest even, once -------------------------------------------------------
 
-inline void store(float* p, Vec<float> v) {
-  *reinterpret_cast<VecTraits<float>::unaligned*>(p) = v;
-}
-inline void store(double* p, Vec<double> v) {
-  *reinterpret_cast<VecTraits<double>::unaligned*>(p) = v;
+template <class T>
+inline void store(T* p, Vec<Accumulator<T>> v) {
+  using Narrow = NarrowVec<Accumulator<T>, T>;
+  *reinterpret_cast<typename Narrow::unaligned*>(p) =
+      __builtin_convertvector(v, typename Narrow::type);
 }
 inline void store(bf16* p, Vec<float> v) {
   const Vec<uint32_t> bits = (Vec<uint32_t>)v;
@@ -87,25 +87,12 @@ inline Vec<float> load(const f16* p) {
 }
 inline void store(f16* p, Vec<float> v) { store_f16(p, &v); }
 
-// ---- integers ----------------------------------------------------------------------------------
-
-template <class T>
-inline Vec<Accumulator<T>> load(const T* p) {
-  using Narrow = NarrowVec<Accumulator<T>, T>;
-  const typename Narrow::type v = *reinterpret_cast<const typename Narrow::unaligned*>(p);
-  return __builtin_convertvector(v, Vec<Accumulator<T>>);
-}
-template <class T>
-inline void store(T* p, Vec<Accumulator<T>> v) {
-  using Narrow = NarrowVec<Accumulator<T>, T>;
-  *reinterpret_cast<typename Narrow::unaligned*>(p) =
-      __builtin_convertvector(v, typename Narrow::type);
-}
-
 // ---- one element -------------------------------------------------------------------------------
 
-inline float widen(float x) { return x; }
-inline double widen(double x) { return x; }
+template <class T>
+inline Accumulator<T> widen(T x) {
+  return x;
+}
 inline float widen(bf16 x) {
   union {
     uint32_t bits;
@@ -116,16 +103,9 @@ inline float widen(bf16 x) {
 inline float widen(f16 x) { return f16_to_float(x.bits); }
 
 template <class T>
-inline Accumulator<T> widen(T x) {  // integers
-  return x;
-}
-
-template <class T>
-inline void narrow(Accumulator<T> x, T* out) {  // integers
+inline void narrow(Accumulator<T> x, T* out) {
   *out = T(x);
 }
-inline void narrow(float x, float* out) { *out = x; }
-inline void narrow(double x, double* out) { *out = x; }
 inline void narrow(float x, bf16* out) {
   union {
     float value;
