@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "cpu/allocate.h"
+#include "cpu/conv2d_plan.h"
 #include "cpu/isa.h"
 
 PYBIND11_MODULE(_C, m) {
@@ -14,6 +15,7 @@ PYBIND11_MODULE(_C, m) {
       "get_isa", [] { return std::string(torchconv::kernels().name); },
       "The instruction set in use.");
   m.def("set_isa", &torchconv::set_isa, pybind11::arg("name"), "Puts an instruction set in use.");
+  m.def("force", [](int a) { torchconv::force_conv2d_algorithm(torchconv::Conv2dAlgorithm(a)); });
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
         "Switches huge pages for large results.");

@@ -16,8 +16,6 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
   at::Tensor out = empty_result({s.batch, s.out_channels, s.out_h, s.out_w}, x.options(),
                                 common_format(x, weight));
   if (out.numel() == 0) return out;
-  const int64_t channels = s.group_out_channels(), pixels = s.out_h * s.out_w;
-  const int64_t taps = s.group_in_channels() * s.kernel_h * s.kernel_w;
   with_float_type(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
     auto* const kernel = kernels().of(type).products.conv2d;
@@ -27,11 +25,10 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
                                     view4<T>(out),
                                     bias ? data_of<const T>(*bias) : nullptr,
                                     bias ? bias->stride(0) : 0};
-    const int64_t tiles =
-        pixels_are_rows(args) ? tile_count(pixels, channels) : tile_count(channels, pixels);
+    const Conv2dPlan plan = plan_forward(s, args.out.c == 1 && args.out.w != 1, machine<T>());
     parallel_with_scratch(
-        s.batch * s.groups * tiles, tile_work(channels, pixels, taps), gemm_scratch_bytes<T>(),
-        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+        plan.items, plan.work, plan.scratch_bytes,
+        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, plan, begin, end, scratch); });
   });
   return out;
 }
@@ -45,28 +42,17 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
   at::Tensor grad_x = empty_result({s.batch, s.in_channels, s.in_h, s.in_w}, grad_out.options(),
                                    common_format(grad_out, weight));
   if (grad_x.numel() == 0) return grad_x;
-  const int64_t channels = s.group_in_channels(), pixels = s.in_h * s.in_w;
-  const int64_t taps = s.group_out_channels() * s.kernel_h * s.kernel_w;
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);
     auto* const kernel = kernels().of(type).products.conv2d_backward_input;
     const Conv2dBackwardInputArgs<T> args{
         s, view4<T>(grad_x), view4<const T>(weight), view4<const T>(grad_out), nullptr, 0};
+    const Conv2dPlan plan = plan_backward_input(s, args.x.c == 1 && args.x.w != 1, machine<T>());
     parallel_with_scratch(
-        s.batch * s.groups * tile_count(channels, pixels), tile_work(channels, pixels, taps),
-        gemm_scratch_bytes<T>(),
-        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+        plan.items, plan.work, plan.scratch_bytes,
+        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, plan, begin, end, scratch); });
   });
   return grad_x;
-}
-
-/// How many pieces the weight gradient's sum is cut into, so that it can be shared out even if the
-/// weight is small: by the shape alone, with partial results of a few MiB at most.
-int64_t weight_gradient_chunks(const Conv2dShape& s, int64_t weight_size) {
-  constexpr int64_t kMostChunks = 16, kMostPartial = int64_t(1) << 19, kLeastTerms = 2048;
-  const int64_t terms = s.batch * s.out_h * s.out_w;
-  const int64_t by_memory = kMostPartial / std::max<int64_t>(weight_size, 1);
-  return std::max<int64_t>(1, std::min({kMostChunks, by_memory, terms / kLeastTerms}));
 }
 
 at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tensor& x,
@@ -79,27 +65,24 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
       empty_result({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w},
                    grad_out.options(), common_format(grad_out, x));
   if (grad_weight.numel() == 0) return grad_weight;
-  const int64_t channels = s.group_out_channels(),
-                chunks = weight_gradient_chunks(s, grad_weight.numel());
-  const int64_t taps = s.group_in_channels() * s.kernel_h * s.kernel_w;
-  const int64_t terms = s.batch * s.out_h * s.out_w;
+  if (s.batch * s.out_h * s.out_w == 0) return grad_weight.zero_();
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);
     using Acc = Accumulator<T>;
     const auto& products = kernels().of(type).products;
+    const Conv2dWeightPlan plan = plan_weight_gradient(s, machine<T>());
     at::Tensor partial;
-    if (chunks > 1) partial = empty_scratch(chunks, grad_weight.numel() * sizeof(Acc));
+    if (plan.chunks > 1) partial = empty_scratch(plan.chunks, grad_weight.numel() * sizeof(Acc));
     const Conv2dBackwardWeightArgs<T> args{
         {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0},
-        chunks,
-        chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
-    parallel_with_scratch(s.groups * chunks * tile_count(channels, taps),
-                          tile_work(channels, taps, terms / chunks), gemm_scratch_bytes<T>(),
+        plan.chunks,
+        plan.chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
+    parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
                           [&](int64_t begin, int64_t end, void* scratch) {
-                            products.conv2d_backward_weight(args, begin, end, scratch);
+                            products.conv2d_backward_weight(args, plan, begin, end, scratch);
                           });
-    if (chunks == 1) return;
-    parallel(s.out_channels, static_cast<double>(chunks) * taps,
+    if (plan.chunks == 1) return;
+    parallel(s.out_channels, static_cast<double>(plan.chunks) * grad_weight.numel() / s.out_channels,
              [&](int64_t begin, int64_t end) { products.conv2d_add_chunks(args, begin, end); });
   });
   return grad_weight;

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <ATen/Parallel.h>
+
 #include "cpu/isa.h"
 
 namespace torchconv {
@@ -45,6 +47,13 @@ template <class T>
 T* data_of(const at::Tensor& tensor) {
   return static_cast<T*>(std::is_const_v<T> ? const_cast<void*>(tensor.const_data_ptr())
                                             : tensor.mutable_data_ptr());
+}
+
+/// What a plan for products of T has to know.
+template <class T>
+Machine machine() {
+  return {kernels().lanes, sizeof(T), sizeof(Accumulator<T>), at::get_num_threads(),
+          l2_cache_bytes()};
 }
 
 template <class T>

@@ -10,9 +10,9 @@ namespace {
 // clang-format off
 #include "cpu/simd/avx512.h"
 #include "cpu/simd/vec.h"
-#include "cpu/kernels/axis.h"
+#include "cpu/kernels/copy.h"
 #include "cpu/kernels/gemm.h"
-#include "cpu/kernels/gemm_bf16.h"
+#include "cpu/kernels/tile.h"
 #include "cpu/kernels/products.h"
 // clang-format on
 }  // namespace

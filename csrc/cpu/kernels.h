@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "cpu/conv2d_plan.h"
+#include "cpu/plan.h"
 #include "shapes.h"
 
 namespace torchconv {
@@ -52,32 +54,14 @@ struct View4 {
   int64_t n, c, h, w;
 };
 
-/// GEMM works on tiles of the output. Each tile packs blocks of its operands into scratch that
-/// stays in the L2 cache, and adds its products in blocks of kTileDepth terms, in order. So the
-/// order of summation depends on the shape of the sum, never on threads, tiles or other samples.
-constexpr int64_t kTileRows = 96;
-constexpr int64_t kTileCols = 256;
+/// Products are summed in blocks of at most kTileDepth terms, and these in spans of kSpanBlocks
+/// blocks, in order. So the order of summation depends on the shape of the sum, never on threads,
+/// tiles or other samples.
 constexpr int64_t kTileDepth = 256;
-constexpr int64_t kSpan = 16 * kTileDepth;
+constexpr int64_t kSpanBlocks = 16;
+constexpr int64_t kSpan = kSpanBlocks * kTileDepth;
 
-inline int64_t tile_count(int64_t rows, int64_t cols) {
-  return ceil_div(rows, kTileRows) * ceil_div(cols, kTileCols);
-}
-
-/// Multiplications in one tile of a [rows, cols] product.
-inline double tile_work(int64_t rows, int64_t cols, int64_t depth) {
-  const int64_t tile =
-      (rows < kTileRows ? rows : kTileRows) * (cols < kTileCols ? cols : kTileCols);
-  return static_cast<double>(tile) * static_cast<double>(depth);
-}
-
-template <class T>
-constexpr int64_t gemm_scratch_bytes() {
-  return (2 * kTileRows * kTileCols + (kTileRows + kTileCols) * kTileDepth) *
-         sizeof(Accumulator<T>);
-}
-
-/// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias[cols]
+/// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias
 template <class T>
 struct MatMulArgs {
   int64_t rows, cols, depth;
@@ -87,8 +71,9 @@ struct MatMulArgs {
   int64_t b_row, b_col;
   const T* bias;  // nullptr: none
   int64_t bias_stride;
+  bool bias_of_rows;  // one element per row of out, not per column
   T* out;
-  int64_t out_row;  // columns are contiguous
+  int64_t out_row, out_col;
 };
 
 /// One convolution or one of its gradients; the gradient written takes the place of its operand:
@@ -104,13 +89,6 @@ struct Conv2dArgs {
 };
 template <class T>
 using Conv2dForwardArgs = Conv2dArgs<const T, const T, T>;
-
-/// Whether the rows of the product are pixels and its columns channels, not the other way round.
-/// Finished tiles are stored along their rows, so columns should be contiguous in out.
-template <class T>
-bool pixels_are_rows(const Conv2dForwardArgs<T>& args) {
-  return args.out.c == 1 && args.out.w != 1;
-}
 
 template <class T>
 using Conv2dBackwardInputArgs = Conv2dArgs<T, const T, const T>;
@@ -174,14 +152,16 @@ struct PoolGradientKernels {
 template <class T>
 struct ProductKernels {
   // Over tiles.
-  void (*matmul)(const MatMulArgs<T>&, int64_t begin, int64_t end, void* scratch);
-  // Over (batch, group, tile).
-  void (*conv2d)(const Conv2dForwardArgs<T>&, int64_t begin, int64_t end, void* scratch);
-  void (*conv2d_backward_input)(const Conv2dBackwardInputArgs<T>&, int64_t begin, int64_t end,
-                                void* scratch);
+  void (*matmul)(const MatMulArgs<T>&, const MatMulPlan&, int64_t begin, int64_t end,
+                 void* scratch);
+  // Over items of the plan.
+  void (*conv2d)(const Conv2dForwardArgs<T>&, const Conv2dPlan&, int64_t begin, int64_t end,
+                 void* scratch);
+  void (*conv2d_backward_input)(const Conv2dBackwardInputArgs<T>&, const Conv2dPlan&,
+                                int64_t begin, int64_t end, void* scratch);
   // Over (group, chunk, tile), and then over output channels.
-  void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end,
-                                 void* scratch);
+  void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, const Conv2dWeightPlan&,
+                                 int64_t begin, int64_t end, void* scratch);
   void (*conv2d_add_chunks)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end);
 };
 
@@ -210,6 +190,7 @@ struct IntegerKernels {
 
 struct Kernels {
   const char* name;
+  Lanes lanes;
   FloatKernels<float> f32;
   FloatKernels<double> f64;
   FloatKernels<bf16> b16;

@@ -43,6 +43,29 @@ class BatchOffsets {
   c10::SmallVector<int64_t, 6> strides_;
 };
 
+/// outᵀ = bᵀ · aᵀ
+template <class T>
+MatMulArgs<T> transposed(const MatMulArgs<T>& args) {
+  MatMulArgs<T> swapped = args;
+  std::swap(swapped.rows, swapped.cols);
+  swapped.a = args.b;
+  swapped.a_row = args.b_col;
+  swapped.a_col = args.b_row;
+  swapped.b = args.a;
+  swapped.b_row = args.a_col;
+  swapped.b_col = args.a_row;
+  swapped.bias_of_rows = !args.bias_of_rows;
+  std::swap(swapped.out_row, swapped.out_col);
+  return swapped;
+}
+
+/// Whether b's columns are contiguous along the sum and so few rows reuse them that packing b would
+/// show; then b is read where it lies, as the rows of the transposed product.
+template <class T>
+bool few_rows_meet_contiguous_sums(const MatMulArgs<T>& args) {
+  return args.b_row == 1 && args.rows <= 64 && args.cols > args.rows;
+}
+
 at::Tensor matmul_cpu(const at::Tensor& a, const at::Tensor& b) {
   at::Tensor out = empty_result(check_matmul<int64_t>(a, b), a.options());
   matmul_into(out, a, b, std::nullopt);
@@ -65,38 +88,44 @@ void matmul_into(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   }
   const BatchOffsets a_offsets(a, batch);
   const BatchOffsets b_offsets(b, batch);
-  const int64_t tiles = tile_count(rows, cols);
 
   with_float_type(out.scalar_type(), [&](auto type) {
     using T = decltype(type);
     auto* const kernel = kernels().of(type).products.matmul;
-    const MatMulArgs<T> whole{rows,
-                              cols,
-                              depth,
-                              data_of<const T>(a),
-                              a.stride(-2),
-                              a.stride(-1),
-                              data_of<const T>(b),
-                              b.stride(-2),
-                              b.stride(-1),
-                              bias ? data_of<const T>(*bias) : nullptr,
-                              bias ? bias->stride(0) : 0,
-                              data_of<T>(out),
-                              cols};
-    const double work = tile_work(rows, cols, depth);
-    parallel_with_scratch(items * tiles, work, gemm_scratch_bytes<T>(),
-                          [&](int64_t begin, int64_t end, void* scratch) {
-                            while (begin < end) {
-                              const int64_t item = begin / tiles,
-                                            last = std::min(end, (item + 1) * tiles);
-                              MatMulArgs<T> args = whole;
-                              args.a += a_offsets[item];
-                              args.b += b_offsets[item];
-                              args.out += item * rows * cols;
-                              kernel(args, begin - item * tiles, last - item * tiles, scratch);
-                              begin = last;
-                            }
-                          });
+    MatMulArgs<T> whole{rows,
+                        cols,
+                        depth,
+                        data_of<const T>(a),
+                        a.stride(-2),
+                        a.stride(-1),
+                        data_of<const T>(b),
+                        b.stride(-2),
+                        b.stride(-1),
+                        bias ? data_of<const T>(*bias) : nullptr,
+                        bias ? bias->stride(0) : 0,
+                        false,
+                        data_of<T>(out),
+                        cols,
+                        1};
+    const bool swapped = few_rows_meet_contiguous_sums(whole);
+    if (swapped) whole = transposed(whole);
+    const MatMulPlan plan = plan_matmul({whole.rows, whole.cols, depth, whole.a_row, whole.a_col,
+                                         whole.b_row, whole.b_col, whole.bias_of_rows},
+                                        machine<T>());
+    const double work = static_cast<double>(rows) * cols * depth / plan.tiles;
+    parallel_with_scratch(
+        items * plan.tiles, work, plan.scratch_bytes,
+        [&](int64_t begin, int64_t end, void* scratch) {
+          while (begin < end) {
+            const int64_t item = begin / plan.tiles, last = std::min(end, (item + 1) * plan.tiles);
+            MatMulArgs<T> args = whole;
+            args.a += (swapped ? b_offsets : a_offsets)[item];
+            args.b += (swapped ? a_offsets : b_offsets)[item];
+            args.out += item * rows * cols;
+            kernel(args, plan, begin - item * plan.tiles, last - item * plan.tiles, scratch);
+            begin = last;
+          }
+        });
   });
 }
 

@@ -5,8 +5,9 @@
 #include "cpu/simd/vec.h"
 #include "cpu/kernels/sigmoid.h"
 #include "cpu/kernels/relu.h"
-#include "cpu/kernels/axis.h"
+#include "cpu/kernels/copy.h"
 #include "cpu/kernels/gemm.h"
+#include "cpu/kernels/tile.h"
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/channel_sum.h"
 #include "cpu/kernels/max_pool2d.h"
@@ -40,6 +41,7 @@ constexpr FloatKernels<T> float_kernels() {
 
 constexpr Kernels all_kernels(const char* name) {
   return {.name = name,
+          .lanes = {kVectorBytes, kGemmRows},
           .f32 = float_kernels<float>(),
           .f64 = float_kernels<double>(),
           .b16 = float_kernels<bf16>(),

@@ -1,12 +1,100 @@
-// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias[cols], any strides of a and b.
+// out[rows, cols] = a[rows, depth] · b[depth, cols] + bias, any strides.
+
+// Where operands are multiplied as they lie, because too little reuses a packed copy: rows whose
+// elements are contiguous one way or the other, columns that are contiguous.
+template <class T, class P>
+struct MatMulTile {
+  const MatMulArgs<T>& args;
+  const MatMulPlan& plan;
+  int64_t* row_table;
+  int64_t* col_table;
+  P* packed_a;  // [kPackedRows, kTileDepth]
+  P* packed_b;  // [col_tile, kTileDepth]
+
+  Rows<P> rows(int64_t row, int64_t count, int64_t k, int64_t depth) const {
+    const T* a = args.a + row * args.a_row + k * args.a_col;
+    const int64_t panel = panel_rows(count);
+    if constexpr (sizeof(T) == sizeof(P)) {
+      if (plan.direct_a) {
+        fill_table(depth, args.a_col, row_table);
+        return {a, args.a_row, args.a_row, row_table, panel};
+      }
+    }
+    fill_table(depth, panel, row_table);
+    pack_panels(a, args.a_row, args.a_col, count, depth, panel, packed_a);
+    return {packed_a, depth, 1, row_table, panel};
+  }
+
+  Cols<P> cols(int64_t col, int64_t count, int64_t panel, int64_t k, int64_t depth) const {
+    const T* b = args.b + k * args.b_row + col * args.b_col;
+    if constexpr (sizeof(T) == sizeof(P)) {
+      if (plan.direct_b && args.b_col == 1 && count % panel == 0) {
+        fill_table(depth, args.b_row, col_table);
+        return {b, 1, col_table, panel};
+      }
+    }
+    fill_table(depth, panel, col_table);
+    pack_panels(b, args.b_col, args.b_row, count, depth, panel, packed_b);
+    return {packed_b, depth, col_table, panel};
+  }
+};
 
 template <class T>
-void matmul(const MatMulArgs<T>& args, int64_t begin, int64_t end, void* scratch) {
-  const StridedOperand<T> a{args.a, axis(args.a_row), axis(args.a_col)};
-  const StridedOperand<T> b{args.b, axis(args.b_col), axis(args.b_row)};
-  const StridedStore<T> out{args.out, axis(args.out_row), axis(1),
-                            nullptr,  args.bias,          args.bias_stride};
+void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row, int64_t rows,
+                 int64_t col, int64_t cols, void* memory) {
+  using P = Accumulator<T>;
+  Scratch scratch{static_cast<char*>(memory)};
+  const MatMulTile<T, P> tile{args,
+                              plan,
+                              scratch.take<int64_t>(kTileDepth),
+                              scratch.take<int64_t>(kTileDepth),
+                              scratch.take<P>((kPackedRows + kGemmRows) * kTileDepth),
+                              scratch.take<P>(plan.col_tile * kTileDepth)};
+  P* bias = scratch.take<P>(plan.bias_elements);
+  P* sums = scratch.take<P>(plan.row_tile * plan.col_tile);
+  const int64_t blocks = ceil_div(args.depth, kTileDepth);
+  P* totals = blocks > kSpanBlocks ? scratch.take<P>(plan.row_tile * plan.col_tile) : sums;
+  const T* first_bias =
+      args.bias == nullptr ? nullptr
+                           : args.bias + (args.bias_of_rows ? row : col) * args.bias_stride;
+  TileSums<P> total{sums, plan.col_tile, totals,
+                    start_with_bias(first_bias, args.bias_stride, args.bias_of_rows,
+                                    args.bias_of_rows ? rows : cols, bias)};
+  T* out = args.out + row * args.out_row + col * args.out_col;
+  bool direct = false;
+  if constexpr (sizeof(T) == sizeof(P)) {
+    direct = args.out_col == 1 && blocks > 0 && blocks <= kSpanBlocks;
+    if (direct) {
+      total.sums = out;
+      total.row = args.out_row;
+    }
+  }
+  const int64_t panel = rows <= kFewRows ? kWideCols<P> : kPanelCols<P>;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t k = block * kTileDepth, depth = least(kTileDepth, args.depth - k);
+    // Columns that are multiplied as they lie end with the last whole panel.
+    const int64_t whole = plan.direct_b && cols > panel ? cols / panel * panel : cols;
+    for (int64_t j = 0; j < cols; j += whole) {
+      const int64_t count = least(whole, cols - j);
+      const Cols<P> b = tile.cols(col + j, count, panel, k, depth);
+      for (int64_t i = 0; i < rows; i += kPackedRows) {
+        const int64_t some = least(kPackedRows, rows - i);
+        total.at(i, j).add_block(block, some, count, depth, tile.rows(row + i, some, k, depth), b);
+      }
+    }
+  }
+  if (direct) return;
+  const P* result = total.finish(blocks, rows, cols);
+  copy_block(result, plan.col_tile, 1, rows, cols, out, args.out_row, args.out_col);
+}
+
+template <class T>
+void matmul(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t begin, int64_t end,
+            void* scratch) {
+  const int64_t strips = ceil_div(args.cols, plan.col_tile);
   for (int64_t tile = begin; tile < end; ++tile) {
-    gemm_tile_at<T>(tile, args.rows, args.cols, a, b, out, 0, args.depth, scratch);
+    const int64_t row = tile / strips * plan.row_tile, col = tile % strips * plan.col_tile;
+    matmul_tile(args, plan, row, least(plan.row_tile, args.rows - row), col,
+                least(plan.col_tile, args.cols - col), scratch);
   }
 }

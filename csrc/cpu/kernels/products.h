@@ -4,8 +4,9 @@
 // clang-format off
 #include "cpu/kernels/matmul.h"
 #include "cpu/kernels/window.h"
-#include "cpu/kernels/patches.h"
-#include "cpu/kernels/conv2d.h"
+#include "cpu/kernels/strip.h"
+#include "cpu/kernels/correlate.h"
+#include "cpu/kernels/conv2d_weight.h"
 // clang-format on
 
 template <class T>
@@ -14,5 +15,6 @@ constexpr ProductKernels<T> product_kernels() {
           .conv2d = conv2d<T>,
           .conv2d_backward_input = conv2d_backward_input<T>,
           .conv2d_backward_weight = conv2d_backward_weight<T>,
-          .conv2d_add_chunks = conv2d_add_chunks<T>};
+          .conv2d_add_chunks = conv2d_add_chunks<T>,
+};
 }

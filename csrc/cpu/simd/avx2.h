@@ -16,3 +16,26 @@ inline void store_f16(f16* p, const V* v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm256_cvtps_ph((__m256)*v, _MM_FROUND_TO_NEAREST_INT));
 }
+
+inline __m256i first_lanes_32(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline __m256i first_lanes_64(int64_t n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+template <class V>
+inline void load_masked(const float* p, int64_t n, V* out) {
+  *out = (V)_mm256_maskload_ps(p, first_lanes_32(n));
+}
+template <class V>
+inline void load_masked(const double* p, int64_t n, V* out) {
+  *out = (V)_mm256_maskload_pd(p, first_lanes_64(n));
+}
+template <class V>
+inline void store_masked(float* p, int64_t n, const V* v) {
+  _mm256_maskstore_ps(p, first_lanes_32(n), (__m256)*v);
+}
+template <class V>
+inline void store_masked(double* p, int64_t n, const V* v) {
+  _mm256_maskstore_pd(p, first_lanes_64(n), (__m256d)*v);
+}

@@ -16,3 +16,21 @@ inline void store_f16(f16* p, const V* v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph((__m512)*v, _MM_FROUND_TO_NEAREST_INT));
 }
+
+inline unsigned first_lanes(int64_t n) { return (1u << n) - 1; }
+template <class V>
+inline void load_masked(const float* p, int64_t n, V* out) {
+  *out = (V)_mm512_maskz_loadu_ps(__mmask16(first_lanes(n)), p);
+}
+template <class V>
+inline void load_masked(const double* p, int64_t n, V* out) {
+  *out = (V)_mm512_maskz_loadu_pd(__mmask8(first_lanes(n)), p);
+}
+template <class V>
+inline void store_masked(float* p, int64_t n, const V* v) {
+  _mm512_mask_storeu_ps(p, __mmask16(first_lanes(n)), (__m512)*v);
+}
+template <class V>
+inline void store_masked(double* p, int64_t n, const V* v) {
+  _mm512_mask_storeu_pd(p, __mmask8(first_lanes(n)), (__m512d)*v);
+}

@@ -50,3 +50,13 @@ template <class V>
 inline void store_f16(f16* p, const V* v) {
   for (int i = 0; i < 4; ++i) p[i].bits = float_to_f16((*v)[i]);
 }
+
+template <class T, class V>
+inline void load_masked(const T* p, int64_t n, V* out) {
+  *out = V{};
+  for (int64_t i = 0; i < n; ++i) (*out)[i] = p[i];
+}
+template <class T, class V>
+inline void store_masked(T* p, int64_t n, const V* v) {
+  for (int64_t i = 0; i < n; ++i) p[i] = (*v)[i];
+}

@@ -129,3 +129,46 @@ inline void store_first(T* p, Vec<Accumulator<T>> v, int64_t n) {
   store(buffer, v);
   for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
 }
+inline Vec<float> load_first(const float* p, int64_t n) {
+  Vec<float> v;
+  load_masked(p, n, &v);
+  return v;
+}
+inline Vec<double> load_first(const double* p, int64_t n) {
+  Vec<double> v;
+  load_masked(p, n, &v);
+  return v;
+}
+inline void store_first(float* p, Vec<float> v, int64_t n) { store_masked(p, n, &v); }
+inline void store_first(double* p, Vec<double> v, int64_t n) { store_masked(p, n, &v); }
+
+// ---- as many vectors as lanes: a square matrix, transposed in registers ------------------------
+
+template <class T>
+inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
+  constexpr int kSize = kLanes<T>;
+#ifdef __clang__  // has no shuffle whose indices are a vector
+  T in[kSize][kSize];
+  for (int i = 0; i < kSize; ++i) store(in[i], rows[i]);
+  for (int i = 0; i < kSize; ++i) {
+    for (int j = 0; j < kSize; ++j) rows[i][j] = in[j][i];
+  }
+#else
+  // Swaps the off-diagonal blocks of each 2 x 2 block matrix, for blocks of 1, 2, 4, … elements.
+#pragma GCC unroll 4
+  for (int size = 1; size < kSize; size *= 2) {
+    Vec<Bits<T>> upper, lower;
+    for (int lane = 0; lane < kSize; ++lane) {
+      upper[lane] = lane & size ? kSize + lane - size : lane;
+      lower[lane] = lane & size ? kSize + lane : lane + size;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kSize; ++i) {
+      if (i & size) continue;
+      const Vec<T> a = rows[i], b = rows[i + size];
+      rows[i] = __builtin_shuffle(a, b, upper);
+      rows[i + size] = __builtin_shuffle(a, b, lower);
+    }
+  }
+#endif
+}

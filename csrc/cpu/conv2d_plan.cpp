@@ -1,0 +1,255 @@
+#include "cpu/conv2d_plan.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "cpu/kernels.h"
+
+namespace torchconv {
+namespace {
+
+/// Pixels of a strip: enough to make up for packing weights, few enough for strip and sums to stay
+/// in the L2 cache.
+constexpr int64_t kStripPixels = 384;
+constexpr int64_t kMostChannelTile = 256;
+/// Packed weights are kept for many strips if they take no more than this.
+constexpr int64_t kKeptWeights = int64_t(4) << 20;
+
+std::atomic<Conv2dAlgorithm> forced{Conv2dAlgorithm::kAutomatic};
+
+/// Estimated time of an algorithm, in units of the multiplications if all lanes were filled.
+double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
+            const Machine& machine) {
+  // Cycles for an element, measured with AVX-512: copied along a row, with what beginning a row
+  // costs; from row to row; across rows.
+  constexpr double kCopy = 0.15, kBegin = 8, kStrided = 1, kTranspose = 0.4;
+  const double lanes = machine.columns(), vectors = 2 * lanes;
+  const double channels = c.out_channels, depth = std::max<int64_t>(c.depth(), 1);
+  const bool joined = c.taps() == 1 && c.w.stride == 1;
+  const double run = joined ? vectors : std::min<double>(c.out_w, vectors);
+  const double copy = channels_last ? kTranspose + kBegin / std::max(run, lanes)
+                      : c.w.stride > 1 ? kStrided
+                                       : kCopy + kBegin / run;
+  if (algorithm == Conv2dAlgorithm::kPixels) {
+    const int64_t pixels = std::min<int64_t>(c.batch * c.out_h * c.out_w, 4096);
+    const double filled = static_cast<double>(pixels) / round_up(pixels, machine.columns());
+    const double few = std::min(1.0, 0.5 + channels / machine.lanes.gemm_rows);
+    return 1 / (filled * few) + (copy + (channels_last ? kTranspose : 0) / depth) * vectors / channels;
+  }
+  const double filled = channels / round_up(c.out_channels, machine.columns());
+  const int64_t last = c.w.first + (c.w.count - 1) * c.w.step + (c.out_w - 1) * c.w.stride;
+  const int64_t before = std::max<int64_t>(0, -std::min(c.w.first, c.w.first + last));
+  const int64_t after = std::max<int64_t>(0, last + 1 - c.source_w);
+  const StripLine w(c.w, c.out_w);
+  const int64_t pitch = w.size - (c.w.stride == 1 ? std::min(before, after) : 0);
+  const double in_vain = static_cast<double>(std::max(pitch, c.out_w)) / c.out_w;
+  return in_vain / filled + copy * vectors / channels / c.taps() +
+         (channels_last ? 0 : kTranspose) * vectors / depth;
+}
+
+}  // namespace
+
+Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_last,
+                            const Machine& machine, Conv2dAlgorithm wanted) {
+  Conv2dPlan plan{};
+  if (wanted == Conv2dAlgorithm::kAutomatic) wanted = forced.load(std::memory_order_relaxed);
+  plan.algorithm = wanted;
+  const bool empty = c.taps() == 0 || c.out_h == 0 || c.out_w == 0;
+  if (wanted == Conv2dAlgorithm::kAutomatic) {
+    const bool channels = !empty && cost(c, Conv2dAlgorithm::kChannels, channels_last, machine) <=
+                                        cost(c, Conv2dAlgorithm::kPixels, channels_last, machine);
+    plan.algorithm = channels ? Conv2dAlgorithm::kChannels : Conv2dAlgorithm::kPixels;
+  }
+  // More taps than a block has terms would change the strip from block to block.
+  if (c.taps() > kTileDepth || empty) plan.algorithm = Conv2dAlgorithm::kPixels;
+  const bool pixels = plan.algorithm == Conv2dAlgorithm::kPixels;
+  const int64_t panel = 4 * machine.columns(), bytes = machine.accumulator_bytes;
+
+  const int64_t tiles = ceil_div(c.out_channels, kMostChannelTile);
+  plan.channel_tile = std::min(
+      c.out_channels, round_up(ceil_div(c.out_channels, tiles),
+                               pixels ? machine.lanes.gemm_rows : 2 * machine.columns()));
+  plan.tiles = ceil_div(c.out_channels, plan.channel_tile);
+
+  // Strips: whole images where they are small, else whole rows, else parts of a row.
+  const int64_t image = std::max<int64_t>(1, c.out_h * c.out_w), others = plan.tiles * count;
+  plan.strip_images = 1;
+  plan.strip_rows = std::max<int64_t>(c.out_h, 1);
+  plan.strip_cols = std::max<int64_t>(c.out_w, 1);
+  if (2 * image <= kStripPixels) {
+    const int64_t most = std::max<int64_t>(1, kStripPixels / image);
+    plan.strip_images =
+        ceil_div(c.batch, share(c.batch, most, 1, others, machine.threads));
+  } else if (c.out_w <= kStripPixels) {
+    const int64_t most = std::max<int64_t>(1, kStripPixels / c.out_w);
+    plan.strip_rows = ceil_div(
+        c.out_h, share(c.out_h, most, ceil_div<int64_t>(64, c.out_w), others * c.batch,
+                       machine.threads));
+  } else {
+    plan.strip_rows = 1;
+    plan.strip_cols = ceil_div(c.out_w, ceil_div(c.out_w, kStripPixels));
+  }
+  plan.strips = ceil_div(c.batch, plan.strip_images) * ceil_div(c.out_h, plan.strip_rows) *
+                ceil_div(c.out_w, plan.strip_cols);
+  plan.items = count * plan.tiles * plan.strips;
+  const int64_t strip_pixels = plan.strip_images * plan.strip_rows * plan.strip_cols;
+  plan.work = static_cast<double>(plan.channel_tile) * strip_pixels * c.depth();
+
+  const int64_t packed_channels = round_up(plan.channel_tile, pixels ? 1 : panel) + panel;
+  plan.keep_weights = c.depth() * packed_channels * bytes <= kKeptWeights;
+  // Correlations with a tap less per dimension have more channels in a block.
+  for (int64_t fewer = 0; fewer < 4; ++fewer) {
+    Correlation some = c;
+    some.h.count -= fewer & 1;
+    some.w.count -= fewer >> 1;
+    if (some.h.count < 0 || some.w.count < 0) continue;
+    const Blocks blocks(some, kTileDepth);
+    const int64_t block_depth = std::min(kTileDepth, std::max<int64_t>(1, some.depth()));
+    int64_t source;
+    if (pixels) {
+      source = round_up(strip_pixels, panel) * block_depth;
+      plan.sum_elements = plan.channel_tile * round_up(strip_pixels, panel);
+    } else {
+      const StripLine h(some.h, plan.strip_rows), w(some.w, plan.strip_cols);
+      const int64_t plane = h.classes * w.classes * (h.size + 1) * w.size;
+      const int64_t channels = blocks.count() == 0 ? 1 : blocks[0].channels;
+      source = (round_up(plan.strip_images * plane, machine.columns()) + 2 * machine.columns()) *
+               channels;
+      plan.sum_elements =
+          std::max(plan.sum_elements, plan.strip_images * plan.strip_rows * w.size *
+                                          round_up(plan.channel_tile, machine.columns()));
+    }
+    plan.source_elements = std::max(plan.source_elements, source);
+    plan.weight_elements =
+        std::max(plan.weight_elements,
+                 (plan.keep_weights ? some.depth() : block_depth) * packed_channels);
+    plan.totals = plan.totals || blocks.count() > kSpanBlocks;
+  }
+  plan.bias_elements = plan.channel_tile * (pixels ? panel : 1);
+  plan.scratch_bytes =
+      2 * cache_lines(kTileDepth * sizeof(int64_t)) + cache_lines(plan.weight_elements * bytes) +
+      cache_lines(plan.source_elements * bytes) + cache_lines(plan.bias_elements * bytes) +
+      (plan.totals ? 2 : 1) * cache_lines(plan.sum_elements * bytes);
+  return plan;
+}
+
+void force_conv2d_algorithm(Conv2dAlgorithm algorithm) { forced.store(algorithm); }
+Conv2dAlgorithm forced_conv2d_algorithm() { return forced.load(); }
+
+Conv2dPlan plan_forward(const Conv2dShape& s, bool channels_last, const Machine& machine) {
+  return plan_correlation(forward_correlation(s), s.groups, channels_last, machine,
+                          Conv2dAlgorithm::kAutomatic);
+}
+
+Conv2dPlan plan_backward_input(const Conv2dShape& s, bool channels_last, const Machine& machine) {
+  const int64_t remainders = std::min(s.stride_h, s.in_h) * std::min(s.stride_w, s.in_w);
+  Correlation largest = backward_correlation(s, 0, 0);
+  largest.h = most_backward_taps(s.kernel_h, s.stride_h, s.dilation_h);
+  largest.w = most_backward_taps(s.kernel_w, s.stride_w, s.dilation_w);
+  return plan_correlation(largest, s.groups * remainders, channels_last, machine,
+                          Conv2dAlgorithm::kAutomatic);
+}
+
+namespace {
+
+/// Share of the peak that a panel of so few rows reaches.
+double filled_rows(int64_t rows, const Machine& machine) {
+  const int64_t panel = ceil_div(rows, ceil_div(rows, machine.lanes.gemm_rows));
+  return std::min(1.0, 0.3 + 1.5 * panel / machine.lanes.gemm_rows);
+}
+
+}  // namespace
+
+Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machine) {
+  constexpr int64_t kMostSums = int64_t(1) << 17, kMostPartial = int64_t(1) << 19;
+  constexpr int64_t kMostChunks = 16, kLeastTerms = 2048, kWorthSplitting = 16;
+  const Correlation c = forward_correlation(s);
+  const int64_t lanes = machine.columns(), taps = c.taps();
+  Conv2dWeightPlan plan{};
+
+  const auto filled = [lanes](int64_t channels) {
+    return static_cast<double>(channels) / round_up(channels, lanes);
+  };
+  plan.output_channels_in_lanes =
+      s.dilation_w == 1 && taps <= kTileDepth &&
+      filled(c.out_channels) * filled_rows(s.kernel_w, machine) >
+          filled(c.channels) * filled_rows(c.out_channels, machine);
+
+  plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, kTileDepth));
+  plan.block_rows = plan.block_images = 1;
+  if (plan.block_cols == c.out_w) {
+    plan.block_rows = std::min(c.out_h, kTileDepth / c.out_w);
+    plan.block_rows = ceil_div(c.out_h, ceil_div(c.out_h, plan.block_rows));
+  }
+  if (plan.block_rows == c.out_h && plan.block_cols == c.out_w) {
+    plan.block_images = std::min(c.batch, kTileDepth / (c.out_h * c.out_w));
+  }
+  plan.blocks = ceil_div(c.batch, plan.block_images) * ceil_div(c.out_h, plan.block_rows) *
+                ceil_div(c.out_w, plan.block_cols);
+
+  // Chunks, where the gradient is too small to be shared out in tiles.
+  const int64_t size = s.out_channels * c.channels * taps;
+  const int64_t natural = s.groups * ceil_div<int64_t>(c.out_channels, 32) *
+                          ceil_div<int64_t>(c.channels, 64);
+  const int64_t terms = c.batch * c.out_h * c.out_w;
+  plan.chunks = std::max<int64_t>(
+      1, std::min({kMostChunks, ceil_div(kWorthSplitting, natural), kMostPartial / size,
+                   terms / kLeastTerms, plan.blocks}));
+  plan.chunks = ceil_div(plan.blocks, ceil_div(plan.blocks, plan.chunks));
+
+  // Tiles whose sums stay in the L2 cache.
+  const int64_t panel = 4 * lanes, rows = machine.lanes.gemm_rows;
+  const int64_t parts = s.groups * plan.chunks;
+  int64_t most_in = c.channels, most_out = c.out_channels;
+  while (taps * most_in * most_out > kMostSums && (most_in > panel || most_out > panel)) {
+    (most_in >= most_out ? most_in : most_out) /= 2;
+    most_in = std::max(most_in, std::min(c.channels, panel));
+    most_out = std::max(most_out, std::min(c.out_channels, panel));
+  }
+  const int64_t in_parts = ceil_div(c.channels, most_in);
+  const int64_t out_parts =
+      share(c.out_channels, most_out, 2 * rows, in_parts * parts, machine.threads);
+  plan.in_channel_tile = ceil_div(c.channels, in_parts);
+  plan.out_channel_tile = ceil_div(c.out_channels, out_parts);
+  if (plan.output_channels_in_lanes) {
+    plan.out_channel_tile = std::min(c.out_channels, round_up(plan.out_channel_tile, lanes));
+  } else {
+    plan.in_channel_tile = std::min(c.channels, round_up(plan.in_channel_tile, 2 * lanes));
+  }
+  plan.in_channel_tiles = ceil_div(c.channels, plan.in_channel_tile);
+  plan.tiles = plan.in_channel_tiles * ceil_div(c.out_channels, plan.out_channel_tile);
+  plan.items = parts * plan.tiles;
+  plan.work = static_cast<double>(plan.in_channel_tile) * plan.out_channel_tile * taps * terms /
+              plan.chunks;
+
+  const int64_t depth = plan.block_images * plan.block_rows * plan.block_cols;
+  plan.grad_elements = (round_up(plan.out_channel_tile, panel) + panel) * depth;
+  if (plan.output_channels_in_lanes) {
+    Correlation dense = c;
+    dense.h.stride = dense.w.stride = 1;
+    const StripLine h(dense.h, (plan.block_rows - 1) * s.stride_h + 1);
+    const StripLine w(dense.w, (plan.block_cols - 1) * s.stride_w + 1);
+    plan.strip_elements =
+        plan.in_channel_tile * plan.block_images * h.classes * w.classes * (h.size + 1) * w.size;
+    plan.sum_row = round_up(plan.out_channel_tile, lanes);
+    plan.sum_elements = plan.in_channel_tile * taps * plan.sum_row;
+  } else {
+    const Block first = Blocks(c, kTileDepth)[0];
+    TapLine taps_h = c.h, taps_w = c.w;
+    taps_h.count = first.rows;
+    taps_w.count = first.cols;
+    const StripLine h(taps_h, plan.block_rows), w(taps_w, plan.block_cols);
+    plan.strip_elements = plan.block_images * h.classes * w.classes * (h.size + 1) * w.size * panel;
+    plan.sum_row = round_up(plan.in_channel_tile, lanes);
+    plan.sum_elements = taps * plan.out_channel_tile * plan.sum_row;
+  }
+  plan.totals = ceil_div(plan.blocks, plan.chunks) > kSpanBlocks;
+  const int64_t bytes = machine.accumulator_bytes;
+  plan.scratch_bytes = 2 * cache_lines(kTileDepth * sizeof(int64_t)) +
+                       cache_lines(plan.grad_elements * bytes) +
+                       cache_lines(plan.strip_elements * bytes) +
+                       (plan.totals ? 2 : 1) * cache_lines(plan.sum_elements * bytes);
+  return plan;
+}
+
+}  // namespace torchconv

@@ -1,0 +1,64 @@
+// How a convolution or one of its gradients is computed: which algorithm, in what portions.
+// Decided once per call by the CPU entries, followed by the kernels, read by
+// torchconv.backends.explain_conv2d. No torch headers.
+#pragma once
+
+#include <string>
+
+#include "cpu/correlation.h"
+#include "cpu/plan.h"
+
+namespace torchconv {
+
+/// What lies in the lanes of vectors, and so which operand is packed how.
+enum class Conv2dAlgorithm {
+  kAutomatic,
+  kChannels,   // output channels: strips of the image are broadcast, weights are packed
+  kPixels,     // output pixels: weights are broadcast, patches of the image are packed
+  kDepthwise,  // a channel at a time
+};
+
+struct Conv2dPlan {
+  Conv2dAlgorithm algorithm;
+  int64_t channel_tile;                          // output channels of an item of work
+  int64_t strip_images, strip_rows, strip_cols;  // its pixels: part of an image, or whole images
+  int64_t tiles, strips;                         // per correlation
+  bool keep_weights;      // packed weights of a tile fit the scratch and serve many strips
+  int64_t weight_elements, source_elements, bias_elements, sum_elements;
+  bool totals;
+  int64_t items;
+  double work;  // multiplications in an item
+  int64_t scratch_bytes;
+};
+
+/// The gradient of the weight: what lies in the lanes, the blocks of pixels that are summed at a
+/// time, the chunks of blocks that may be summed by different threads, and the tiles of the result.
+/// All but the tiles follow from the shape and the instruction set alone, for they order the sum.
+struct Conv2dWeightPlan {
+  bool output_channels_in_lanes;
+  int64_t block_images, block_rows, block_cols, blocks;
+  int64_t chunks;
+  int64_t out_channel_tile, in_channel_tile, in_channel_tiles, tiles;
+  int64_t sum_row;
+  bool totals;
+  int64_t grad_elements, strip_elements, sum_elements;
+  int64_t items;
+  double work;  // multiplications in an item
+  int64_t scratch_bytes;
+};
+
+Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, const Machine& machine);
+
+/// For `count` correlations no larger than the given one.
+Conv2dPlan plan_correlation(const Correlation& correlation, int64_t count, bool channels_last,
+                            const Machine& machine, Conv2dAlgorithm wanted);
+
+/// The algorithm that all plans take, if they can; kAutomatic: each what it finds fastest.
+void force_conv2d_algorithm(Conv2dAlgorithm algorithm);
+Conv2dAlgorithm forced_conv2d_algorithm();
+
+Conv2dPlan plan_forward(const Conv2dShape& shape, bool channels_last, const Machine& machine);
+Conv2dPlan plan_backward_input(const Conv2dShape& shape, bool channels_last,
+                               const Machine& machine);
+
+}  // namespace torchconv

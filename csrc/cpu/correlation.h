@@ -1,0 +1,192 @@
+// The forward convolution and the gradient of its input as one thing: a sum over channels and taps
+// of a source image, for every pixel of a grid.
+//
+//   out[n, m, y, x] = Σ_{c, t, u} weight(m, c, t, u) · source[n, c, y · stride_h + h(t), x · stride_w + w(u)]
+//
+// The gradient of the input is one such sum for each remainder of an input position by the stride:
+// positions with the same remainder meet the same taps, and step through grad_out one by one. So no
+// zero is ever multiplied that lies between the steps of a stride.
+//
+// Included outside of the target regions; no torch headers.
+#pragma once
+
+#include <cstdint>
+
+#include "shapes.h"
+
+namespace torchconv {
+
+inline int64_t floor_quotient(int64_t a, int64_t b) { return b == 1 ? a : a / b - (a % b < 0); }
+inline int64_t ceil_quotient(int64_t a, int64_t b) { return b == 1 ? a : a / b + (a % b > 0); }
+inline int64_t round_up(int64_t value, int64_t multiple) {
+  return ceil_div(value, multiple) * multiple;
+}
+inline int64_t clamp(int64_t value, int64_t low, int64_t high) {
+  return value < low ? low : value > high ? high : value;
+}
+template <class T>
+inline T least(T a, T b) {
+  return a < b ? a : b;
+}
+
+/// The taps of one dimension: tap t has weight number weight + t · weight_step and reads, for output
+/// o, the source at o · stride + first + t · step.
+struct TapLine {
+  int64_t count;
+  int64_t first, step;
+  int64_t weight, weight_step;
+  int64_t stride;
+};
+
+inline TapLine forward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+  return {kernel, -pad, dilation, 0, 1, stride};
+}
+
+/// The taps that inputs at position ≡ remainder (mod stride) meet in grad_out.
+inline TapLine backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
+                             int64_t remainder) {
+  // remainder + pad - tap · dilation must be a multiple of the stride. Taps that solve this follow
+  // each other at a fixed distance.
+  TapLine taps{0, 0, 0, 0, 1, 1};
+  int64_t last = 0;
+  for (int64_t tap = 0; tap < least(kernel, 2 * stride); ++tap) {
+    const int64_t shift = remainder + pad - tap * dilation;
+    if (shift % stride != 0) continue;
+    if (taps.count == 0) {
+      taps.weight = tap;
+      taps.first = shift / stride;
+    } else if (taps.count == 1) {
+      taps.weight_step = tap - last;
+      taps.step = shift / stride - taps.first;
+    }
+    last = tap;
+    if (++taps.count == 2) break;
+  }
+  if (taps.count == 2) taps.count = (kernel - 1 - taps.weight) / taps.weight_step + 1;
+  return taps;
+}
+
+/// The most taps that any remainder has, and how far apart they are.
+inline TapLine most_backward_taps(int64_t kernel, int64_t stride, int64_t dilation) {
+  int64_t step = 1;  // of taps whose shift changes by a multiple of the stride
+  while (step * dilation % stride != 0) ++step;
+  return {ceil_div(kernel, step), 0, -(step * dilation / stride), 0, step, 1};
+}
+
+/// How a row (or column) of the source lies in a strip. Outputs a stride apart lie next to each
+/// other, so every tap reads at a fixed offset from them: positions are sorted by their remainder,
+/// one class for each that a tap meets. Where little would be shared between taps, as with a large
+/// dilation, every tap has a class of its own.
+struct StripLine {
+  int64_t classes, size;  // size: positions in one class
+  int64_t stride, first, step;
+  int64_t period;  // taps so far apart share a class; 0: none do
+  int64_t lowest;  // position / stride of the first in a class
+
+  StripLine(const TapLine& taps, int64_t outs)
+      : stride(taps.stride), first(taps.first), step(taps.step) {
+    const int64_t end = first + (taps.count - 1) * step;
+    lowest = floor_quotient(least(first, end), stride);
+    const int64_t highest = floor_quotient(first > end ? first : end, stride);
+    period = 1;
+    while (period < stride && period * step % stride != 0) ++period;
+    classes = least(period, taps.count);
+    size = outs + highest - lowest;
+    if (taps.count * outs < classes * size) {
+      period = 0;
+      classes = taps.count;
+      size = outs;
+    }
+  }
+
+  int64_t class_of(int64_t tap) const { return period == 0 ? tap : tap % period; }
+  int64_t offset(int64_t tap) const {
+    return period == 0 ? 0 : floor_quotient(first + tap * step, stride) - lowest;
+  }
+  /// Source position of element i of a class, for a strip that begins at output `begin`.
+  int64_t position(int64_t index, int64_t i, int64_t begin) const {
+    const int64_t tap = first + index * step;
+    const int64_t base =
+        period == 0 ? tap : lowest * stride + tap - floor_quotient(tap, stride) * stride;
+    return base + (begin + i) * stride;
+  }
+};
+
+/// The sizes of such a sum, for one group.
+struct Correlation {
+  int64_t batch;
+  int64_t channels, source_h, source_w;
+  int64_t out_channels, out_h, out_w;
+  TapLine h, w;
+
+  int64_t taps() const { return h.count * w.count; }
+  int64_t depth() const { return channels * taps(); }
+};
+
+inline Correlation forward_correlation(const Conv2dShape& s) {
+  return {s.batch,
+          s.group_in_channels(),
+          s.in_h,
+          s.in_w,
+          s.group_out_channels(),
+          s.out_h,
+          s.out_w,
+          forward_taps(s.kernel_h, s.stride_h, s.pad_top, s.dilation_h),
+          forward_taps(s.kernel_w, s.stride_w, s.pad_left, s.dilation_w)};
+}
+
+/// Of the inputs at rows ≡ remainder_h (mod stride_h) and columns ≡ remainder_w (mod stride_w).
+inline Correlation backward_correlation(const Conv2dShape& s, int64_t remainder_h,
+                                        int64_t remainder_w) {
+  return {s.batch,
+          s.group_out_channels(),
+          s.out_h,
+          s.out_w,
+          s.group_in_channels(),
+          remainder_h < s.in_h ? ceil_div(s.in_h - remainder_h, s.stride_h) : 0,
+          remainder_w < s.in_w ? ceil_div(s.in_w - remainder_w, s.stride_w) : 0,
+          backward_taps(s.kernel_h, s.stride_h, s.pad_top, s.dilation_h, remainder_h),
+          backward_taps(s.kernel_w, s.stride_w, s.pad_left, s.dilation_w, remainder_w)};
+}
+
+/// The terms of a sum are added up in blocks: of whole channels, of whole rows of taps where those
+/// are too many for a block, or of parts of one.
+struct Block {
+  int64_t channel, channels;
+  int64_t row, rows;
+  int64_t col, cols;
+
+  int64_t depth() const { return channels * rows * cols; }
+};
+class Blocks {
+ public:
+  Blocks(const Correlation& c, int64_t most) : c_(c) {
+    cols_ = least(c.w.count, most);
+    rows_ = clamp(cols_ == 0 ? 0 : most / cols_, 1, c.h.count);
+    if (cols_ < c.w.count) rows_ = 1;
+    channels_ = 1;
+    if (c.taps() > 0 && c.taps() <= most) {
+      const int64_t blocks = ceil_div(c.channels, least(c.channels, most / c.taps()));
+      channels_ = ceil_div(c.channels, blocks);
+    }
+    if (c.depth() == 0) return;
+    row_blocks_ = ceil_div(c.h.count, rows_);
+    col_blocks_ = ceil_div(c.w.count, cols_);
+    count_ = ceil_div(c.channels, channels_) * row_blocks_ * col_blocks_;
+  }
+  int64_t count() const { return count_; }
+  Block operator[](int64_t index) const {
+    const int64_t col = index % col_blocks_ * cols_, row = index / col_blocks_ % row_blocks_ * rows_;
+    const int64_t channel = index / col_blocks_ / row_blocks_ * channels_;
+    return {channel, least(channels_, c_.channels - channel),
+            row,     least(rows_, c_.h.count - row),
+            col,     least(cols_, c_.w.count - col)};
+  }
+
+ private:
+  Correlation c_;
+  int64_t channels_, rows_, cols_;
+  int64_t row_blocks_ = 0, col_blocks_ = 0, count_ = 0;
+};
+
+}  // namespace torchconv

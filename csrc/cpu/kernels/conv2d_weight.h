@@ -1,0 +1,253 @@
+// The gradient of the weight: for every tap a product of grad_out, whose pixels are the terms of the
+// sum, with the input as the tap sees it.
+
+// Terms are taken in blocks of pixels: part of a row, rows of an image, or whole images.
+template <class T>
+struct WeightGradient {
+  using P = Accumulator<T>;
+
+  const Conv2dBackwardWeightArgs<T>& args;
+  const Conv2dWeightPlan& plan;
+  Correlation sizes;
+  int64_t* row_table;
+  int64_t* col_table;
+  P* grad_out;  // [out channels / width][pixels][width]
+  P* strip;
+  P* sums;  // [rows of the gradient, row]
+  P* totals;
+
+  WeightGradient(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan,
+                 void* memory)
+      : args(args), plan(plan), sizes(forward_correlation(args.conv.shape)) {
+    Scratch scratch{static_cast<char*>(memory)};
+    row_table = scratch.take<int64_t>(kTileDepth);
+    col_table = scratch.take<int64_t>(kTileDepth);
+    grad_out = scratch.take<P>(plan.grad_elements);
+    strip = scratch.take<P>(plan.strip_elements);
+    sums = scratch.take<P>(plan.sum_elements);
+    totals = plan.totals ? scratch.take<P>(plan.sum_elements) : sums;
+  }
+
+  Portion pixels_at(int64_t block) const {
+    const int64_t across = ceil_div(sizes.out_w, plan.block_cols);
+    const int64_t down = ceil_div(sizes.out_h, plan.block_rows);
+    Portion p{};
+    p.col = block % across * plan.block_cols;
+    p.cols = least(plan.block_cols, sizes.out_w - p.col);
+    p.row = block / across % down * plan.block_rows;
+    p.rows = least(plan.block_rows, sizes.out_h - p.row);
+    p.image = block / across / down * plan.block_images;
+    p.images = least(plan.block_images, sizes.batch - p.image);
+    return p;
+  }
+
+  Source<T> input(int64_t group, int64_t image) const {
+    const Conv2dArgs<const T, T, const T>& conv = args.conv;
+    return {conv.x.data + image * conv.x.n + group * sizes.channels * conv.x.c,
+            conv.x.c,
+            conv.x.h,
+            conv.x.w,
+            sizes.source_h,
+            sizes.source_w};
+  }
+
+  void pack_grad_out(int64_t first, int64_t channels, const Portion& p, int64_t width) const {
+    const View4<const T>& g = args.conv.out;
+    const int64_t per_image = p.rows * p.cols, depth = p.images * per_image;
+    const bool joined = p.rows == 1 || g.h == p.cols * g.w;
+    const int64_t lines = joined ? 1 : p.rows, length = joined ? per_image : p.cols;
+    for (int64_t i = 0; i < channels; i += width) {
+      const int64_t here = least(width, channels - i);
+      P* panel = grad_out + i * depth;
+      if (here < width) fill_zero(panel, 1, depth * width);
+      for (int64_t image = 0; image < p.images; ++image) {
+        for (int64_t y = 0; y < lines; ++y) {
+          copy_block(g.data + (p.image + image) * g.n + (first + i) * g.c + (p.row + y) * g.h +
+                         p.col * g.w,
+                     g.c, g.w, here, length,
+                     panel + (image * per_image + y * p.cols) * width, 1, width);
+        }
+      }
+    }
+  }
+
+  // table[pixel] = place of the pixel in a strip whose elements are `width` numbers
+  void fill_pixels(const Portion& p, int64_t image_size, int64_t row_size, int64_t col_size,
+                   int64_t* table) const {
+    for (int64_t image = 0, k = 0; image < p.images; ++image) {
+      for (int64_t y = 0; y < p.rows; ++y) {
+        for (int64_t x = 0; x < p.cols; ++x, ++k) {
+          table[k] = image * image_size + y * row_size + x * col_size;
+        }
+      }
+    }
+  }
+
+  TileSums<P> sums_at(int64_t row, int64_t col) const {
+    return TileSums<P>{sums, plan.sum_row, totals, {nullptr, 0, 0}}.at(row, col);
+  }
+
+  // Input channels in the lanes: sums[tap][out channel][in channel]
+  void add_input_channels(int64_t group, int64_t block, int64_t number, int64_t out_channel,
+                          int64_t out_channels, int64_t channel, int64_t channels) const {
+    const Portion p = pixels_at(block);
+    const int64_t depth = p.images * p.rows * p.cols;
+    const int64_t height = panel_rows(out_channels);
+    const int64_t width = out_channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
+    pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, height);
+    fill_table(depth, height, row_table);
+    const Rows<P> rows{grad_out, depth, 1, row_table, height};
+    const Blocks passes(sizes, kTileDepth);  // of taps
+    for (int64_t i = 0; i < passes.count(); ++i) {
+      const Block taps = passes[i];
+      if (taps.channel > 0) break;
+      Correlation part = sizes;
+      part.h.first += taps.row * part.h.step;
+      part.h.count = taps.rows;
+      part.w.first += taps.col * part.w.step;
+      part.w.count = taps.cols;
+      const StripLayout layout(part, p.row, p.rows, p.col, p.cols);
+      fill_pixels(p, layout.size * width, layout.pitch * width, width, col_table);
+      for (int64_t c = 0; c < channels; c += width) {
+        const int64_t here = least(width, channels - c);
+        for (int64_t image = 0; image < p.images; ++image) {
+          layout.fill_lanes(input(group, p.image + image), channel + c, here, width,
+                            strip + image * layout.size * width);
+        }
+        for (int64_t h = 0; h < taps.rows; ++h) {
+          for (int64_t w = 0; w < taps.cols; ++w) {
+            const int64_t tap = (taps.row + h) * sizes.w.count + taps.col + w;
+            const Cols<P> cols{strip + layout.offset(h, w) * width, 0, col_table, width};
+            sums_at(tap * plan.out_channel_tile, c)
+                .add_block(number, out_channels, here, depth, rows, cols);
+          }
+        }
+      }
+    }
+  }
+
+  // Output channels in the lanes, neighbouring taps of a row of the kernel as rows:
+  // sums[in channel][tap][out channel]
+  void add_output_channels(int64_t group, int64_t block, int64_t number, int64_t out_channel,
+                           int64_t out_channels, int64_t channel, int64_t channels) const {
+    const Portion p = pixels_at(block);
+    const int64_t depth = p.images * p.rows * p.cols;
+    const int64_t width = sizes.w.count <= kFewRows ? kWideCols<P> : kPanelCols<P>;
+    pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, width);
+    fill_table(depth, width, col_table);
+    const Cols<P> cols{grad_out, depth, col_table, width};
+    // Taps that are rows of one panel must be a fixed distance apart: all columns, in their order.
+    Correlation dense = sizes;
+    dense.h.stride = dense.w.stride = 1;
+    const StripLayout layout(dense, p.row * sizes.h.stride, (p.rows - 1) * sizes.h.stride + 1,
+                             p.col * sizes.w.stride, (p.cols - 1) * sizes.w.stride + 1);
+    fill_pixels(p, layout.size, layout.pitch * sizes.h.stride, sizes.w.stride, row_table);
+    const int64_t channel_size = p.images * layout.size;
+    for (int64_t image = 0; image < p.images; ++image) {
+      layout.fill(input(group, p.image + image), channel, channels, strip + image * layout.size,
+                  channel_size);
+    }
+    const int64_t step = layout.offset(0, 1 % sizes.w.count) - layout.offset(0, 0);
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t h = 0; h < sizes.h.count; ++h) {
+        const Rows<P> rows{strip + c * channel_size + layout.offset(h, 0), step, step, row_table,
+                           panel_rows(sizes.w.count)};
+        sums_at((c * sizes.h.count + h) * sizes.w.count, 0)
+            .add_block(number, sizes.w.count, out_channels, depth, rows, cols);
+      }
+    }
+  }
+
+  // out[k, c, taps] as sums hold them; out may be the gradient or a partial one.
+  template <class O>
+  void store(const View4<O>& out, const P* result, int64_t out_channels, int64_t channels) const {
+    const int64_t taps = sizes.taps(), kernel_w = sizes.w.count;
+    const bool ordered = out.w == 1 && out.h == kernel_w && taps > 1;
+    const int64_t row = plan.sum_row;
+    if (plan.output_channels_in_lanes) {
+      if (ordered && out.c == taps) {
+        return copy_block(result, row, 1, channels * taps, out_channels, out.data, 1, out.n);
+      }
+      for (int64_t t = 0; t < taps; ++t) {
+        copy_block(result + t * row, taps * row, 1, channels, out_channels,
+                   out.data + t / kernel_w * out.h + t % kernel_w * out.w, out.c, out.n);
+      }
+      return;
+    }
+    const int64_t tap_size = plan.out_channel_tile * row;
+    if (ordered) {
+      for (int64_t k = 0; k < out_channels; ++k) {
+        copy_block(result + k * row, tap_size, 1, taps, channels, out.data + k * out.n, 1, out.c);
+      }
+      return;
+    }
+    for (int64_t t = 0; t < taps; ++t) {
+      copy_block(result + t * tap_size, row, 1, out_channels, channels,
+                 out.data + t / kernel_w * out.h + t % kernel_w * out.w, out.n, out.c);
+    }
+  }
+
+  // One item: a tile of the gradient, summed over one chunk of the blocks.
+  void run(int64_t group, int64_t chunk, int64_t tile) const {
+    const int64_t k = tile / plan.in_channel_tiles * plan.out_channel_tile;
+    const int64_t c = tile % plan.in_channel_tiles * plan.in_channel_tile;
+    const int64_t out_channels = least(plan.out_channel_tile, sizes.out_channels - k);
+    const int64_t channels = least(plan.in_channel_tile, sizes.channels - c);
+    const int64_t per_chunk = ceil_div(plan.blocks, args.chunks);
+    const int64_t first = least(chunk * per_chunk, plan.blocks);
+    const int64_t last = least(first + per_chunk, plan.blocks);
+    for (int64_t block = first; block < last; ++block) {
+      if (plan.output_channels_in_lanes) {
+        add_output_channels(group, block, block - first, k, out_channels, c, channels);
+      } else {
+        add_input_channels(group, block, block - first, k, out_channels, c, channels);
+      }
+    }
+    const int64_t rows = plan.sum_elements / plan.sum_row;
+    const P* result = sums_at(0, 0).finish(last - first, rows, plan.sum_row);
+    const View4<T>& w = args.conv.weight;
+    const int64_t from = group * sizes.out_channels + k, taps = sizes.taps();
+    if (args.partial == nullptr) {
+      return store<T>({w.data + from * w.n + c * w.c, w.n, w.c, w.h, w.w}, result, out_channels,
+                      channels);
+    }
+    P* partial = args.partial + ((chunk * args.conv.shape.out_channels + from) * sizes.channels + c) *
+                                    taps;
+    store<P>({partial, sizes.channels * taps, taps, sizes.w.count, 1}, result, out_channels,
+             channels);
+  }
+};
+
+template <class T>
+void conv2d_backward_weight(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan,
+                            int64_t begin, int64_t end, void* scratch) {
+  const WeightGradient<T> gradient(args, plan, scratch);
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t tile = item % plan.tiles, chunk = item / plan.tiles % args.chunks;
+    gradient.run(item / plan.tiles / args.chunks, chunk, tile);
+  }
+}
+
+// grad_weight[out_channel] = Σ partial[chunk, out_channel], in order of the chunks
+template <class T>
+void conv2d_add_chunks(const Conv2dBackwardWeightArgs<T>& args, int64_t begin, int64_t end) {
+  using Acc = Accumulator<T>;
+  const Conv2dShape& s = args.conv.shape;
+  const View4<T>& weight = args.conv.weight;
+  const int64_t channels = s.group_in_channels(), taps = channels * s.kernel_h * s.kernel_w;
+  for (int64_t channel = begin; channel < end; ++channel) {
+    const Acc* first = args.partial + channel * taps;
+    T* out = weight.data + channel * weight.n;
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t h = 0; h < s.kernel_h; ++h) {
+        for (int64_t w = 0; w < s.kernel_w; ++w, ++first) {
+          Acc sum = 0;
+          for (int64_t chunk = 0; chunk < args.chunks; ++chunk) {
+            sum += first[chunk * s.out_channels * taps];
+          }
+          narrow(sum, out + c * weight.c + h * weight.h + w * weight.w);
+        }
+      }
+    }
+  }
+}

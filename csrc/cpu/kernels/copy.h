@@ -1,0 +1,121 @@
+// Copies between tensors and the blocks in scratch that are multiplied.
+
+// Copying converts: from a storage type to the type it is computed in, or back.
+template <class T>
+inline void copy_element(T x, Accumulator<T>* out) {
+  *out = widen(x);
+}
+template <class T>
+inline void copy_element(Accumulator<T> x, T* out) {
+  narrow(x, out);
+}
+inline void copy_element(float x, float* out) { *out = x; }
+inline void copy_element(double x, double* out) { *out = x; }
+inline void copy_element(int32_t x, int32_t* out) { *out = x; }
+inline void copy_element(int64_t x, int64_t* out) { *out = x; }
+
+template <class P>
+inline void fill_zero(P* out, int64_t stride, int64_t n) {
+  if (n == 1) {  // beside an image: not worth the call of memset that the loop becomes
+    *out = P{};
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i * stride] = P{};
+  }
+}
+
+// Copies n >= kStep contiguous elements, kStep at a time; the last step goes over some that are
+// there already.
+template <int64_t kStep, class T, class P>
+inline void copy_steps(const T* in, P* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += kStep) {
+    const int64_t at = least(i, n - kStep);
+    if constexpr (sizeof(T) == sizeof(P)) {
+      __builtin_memcpy(out + at, in + at, kStep * sizeof(P));
+    } else {
+      store(out + at, load(in + at));
+    }
+  }
+}
+
+// Copies n contiguous elements: by vectors, or by 16 bytes in the short rows of small images.
+template <class T, class P>
+inline void copy_run(const T* in, P* out, int64_t n) {
+  constexpr int64_t kStep = kLanes<Accumulator<P>>, kShort = 16 / sizeof(P);
+  if (n >= kStep) return copy_steps<kStep>(in, out, n);
+  if constexpr (sizeof(T) == sizeof(P)) {
+    if (n >= kShort) return copy_steps<kShort>(in, out, n);
+  }
+  for (int64_t i = 0; i < n; ++i) copy_element(in[i], out + i);
+}
+template <class T, class P>
+inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
+  if (in_stride == 1 && out_stride == 1) return copy_run(in, out, n);
+  for (int64_t i = 0; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
+}
+
+// out[k, i] = in[i, k] for one square of lanes, of which `height` i and `width` k exist.
+template <bool kWhole, class T, class P>
+inline void copy_square(const T* in, int64_t in_i, int64_t height, int64_t width, P* out,
+                        int64_t out_k) {
+  using Acc = Accumulator<P>;
+  constexpr int kSize = kLanes<Acc>;
+  Vec<Acc> rows[kSize];
+#pragma GCC unroll 16
+  for (int r = 0; r < kSize; ++r) {
+    const T* row = in + (kWhole || r < height ? r : height - 1) * in_i;  // no branch
+    rows[r] = kWhole ? load(row) : load_first(row, width);
+    __builtin_prefetch(in + (r + height) * in_i);  // the next square's: rows are far apart
+  }
+  transpose<Acc>(rows);
+#pragma GCC unroll 16
+  for (int r = 0; r < kSize; ++r) {
+    if (kWhole) {
+      store(out + r * out_k, rows[r]);
+    } else if (r < width) {
+      store_first(out + r * out_k, rows[r], height);
+    }
+  }
+}
+
+// The same for contiguous k of `in` and contiguous i of `out`, any number of each.
+template <class T, class P>
+inline void copy_transposed(const T* in, int64_t in_i, int64_t ni, int64_t nk, P* out,
+                            int64_t out_k) {
+  constexpr int64_t kSize = kLanes<Accumulator<P>>;
+  for (int64_t i = 0; i < ni; i += kSize) {
+    const int64_t height = least(kSize, ni - i);
+    for (int64_t k = 0; k < nk; k += kSize) {
+      const int64_t width = least(kSize, nk - k);
+      const T* from = in + i * in_i + k;
+      P* to = out + k * out_k + i;
+      if (height == kSize && width == kSize) {
+        copy_square<true>(from, in_i, height, width, to, out_k);
+      } else {
+        copy_square<false>(from, in_i, height, width, to, out_k);
+      }
+    }
+  }
+}
+
+// out[k * out_k + i * out_i] = in[i * in_i + k * in_k]
+template <class T, class P>
+void copy_block(const T* in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out,
+                int64_t out_i, int64_t out_k) {
+  if (out_i == 1 && in_i != 1 && in_k == 1 && nk > 1) {
+    return copy_transposed(in, in_i, ni, nk, out, out_k);
+  }
+  if (out_i != 1 && out_k == 1) {  // contiguous the other way round
+    return copy_block(in, in_k, in_i, nk, ni, out, out_k, out_i);
+  }
+  if (in_i == 1 && out_i == 1 && ni == 2 * kLanes<Accumulator<P>>) {  // a panel of columns
+    constexpr int64_t kHalf = kLanes<Accumulator<P>>;
+    for (int64_t k = 0; k < nk; ++k) {
+      const T* from = in + k * in_k;
+      P* to = out + k * out_k;
+      store(to, load(from));
+      store(to + kHalf, load(from + kHalf));
+    }
+    return;
+  }
+  for (int64_t k = 0; k < nk; ++k) copy_run(in + k * in_k, in_i, out + k * out_k, out_i, ni);
+}

@@ -1,0 +1,338 @@
+// The forward convolution and the gradient of its input: the sums of cpu/correlation.h.
+
+// One correlation of a call: its sizes, and where its tensors begin.
+template <class T>
+struct CorrelationArgs {
+  Correlation sizes;
+  View4<const T> source;
+  const T* weight;
+  int64_t weight_out, weight_in, weight_h, weight_w;  // strides
+  const T* bias;
+  int64_t bias_stride;
+  View4<T> out;
+};
+
+// A portion of it.
+struct Portion {
+  int64_t channel, channels;
+  int64_t image, images, row, rows, col, cols;
+};
+inline Portion portion_at(const Correlation& c, const Conv2dPlan& plan, int64_t tile,
+                          int64_t strip) {
+  const int64_t across = ceil_div(c.out_w, plan.strip_cols);
+  const int64_t down = ceil_div(c.out_h, plan.strip_rows);
+  Portion p;
+  p.channel = tile * plan.channel_tile;
+  p.channels = least(plan.channel_tile, c.out_channels - p.channel);
+  p.col = across == 0 ? 0 : strip % across * plan.strip_cols;
+  p.cols = least(plan.strip_cols, c.out_w - p.col);
+  p.row = across == 0 || down == 0 ? 0 : strip / across % down * plan.strip_rows;
+  p.rows = least(plan.strip_rows, c.out_h - p.row);
+  p.image = across == 0 || down == 0 ? 0 : strip / across / down * plan.strip_images;
+  p.images = least(plan.strip_images, c.batch - p.image);
+  return p;
+}
+
+// Panels [channels / width][depth][width] of weights: out channels side by side.
+template <class T, class P>
+void pack_weights(const CorrelationArgs<T>& args, const Block& block, const Portion& portion,
+                  int64_t width, P* out) {
+  const Correlation& c = args.sizes;
+  const int64_t taps = block.rows * block.cols, depth = block.depth();
+  const T* first = args.weight + portion.channel * args.weight_out + block.channel * args.weight_in;
+  const auto tap_offset = c.h.weight * args.weight_h + c.w.weight * args.weight_w;
+  // All taps of a channel in order of memory.
+  const bool ordered = taps == c.taps() && taps > 1 && c.w.weight_step * args.weight_w == 1 &&
+                       (c.h.count == 1 || c.h.weight_step * args.weight_h == c.w.count);
+  if (ordered && args.weight_in == taps) {
+    return pack_panels(first + tap_offset, args.weight_out, 1, portion.channels, depth, width, out);
+  }
+  for (int64_t i = 0; i < portion.channels; i += width) {
+    P* panel = out + i * depth;
+    const int64_t here = least(width, portion.channels - i);
+    const T* from = first + tap_offset + i * args.weight_out;
+    if (here < width) fill_zero(panel, 1, depth * width);
+    if (ordered) {
+      for (int64_t k = 0; k < block.channels; ++k) {
+        copy_block(from + k * args.weight_in, args.weight_out, 1, here, taps,
+                   panel + k * taps * width, 1, width);
+      }
+      continue;
+    }
+    for (int64_t t = 0; t < taps; ++t) {
+      const int64_t row = block.row + t / block.cols, col = block.col + t % block.cols;
+      copy_block(from + row * c.h.weight_step * args.weight_h + col * c.w.weight_step * args.weight_w,
+                 args.weight_out, args.weight_in, here, block.channels, panel + t * width, 1,
+                 taps * width);
+    }
+  }
+}
+
+// What the items of one thread share: memory, and the packed weights of the last tile.
+template <class T>
+struct Correlator {
+  using P = Accumulator<T>;
+
+  const Conv2dPlan& plan;
+  int64_t* row_table;
+  int64_t* col_table;
+  P* weights;
+  P* source;
+  P* bias;
+  P* sums;
+  P* totals;
+  int64_t packed = -1;  // the tile whose weights are packed
+
+  Correlator(const Conv2dPlan& plan, void* memory) : plan(plan) {
+    Scratch scratch{static_cast<char*>(memory)};
+    row_table = scratch.take<int64_t>(kTileDepth);
+    col_table = scratch.take<int64_t>(kTileDepth);
+    weights = scratch.take<P>(plan.weight_elements);
+    source = scratch.take<P>(plan.source_elements);
+    bias = scratch.take<P>(plan.bias_elements);
+    sums = scratch.take<P>(plan.sum_elements);
+    totals = plan.totals ? scratch.take<P>(plan.sum_elements) : sums;
+  }
+
+  Source<T> source_of(const CorrelationArgs<T>& args, int64_t image) const {
+    return {args.source.data + image * args.source.n,
+            args.source.c,
+            args.source.h,
+            args.source.w,
+            args.sizes.source_h,
+            args.sizes.source_w};
+  }
+
+  // The packed weights of a block.
+  const P* block_weights(const CorrelationArgs<T>& args, const Block& block, const Portion& p,
+                         int64_t width, int64_t before, bool ready) const {
+    P* place = weights + (plan.keep_weights ? before * round_up(p.channels, width) : 0);
+    if (!ready) pack_weights(args, block, p, width, place);
+    return place;
+  }
+
+  T* out_at(const CorrelationArgs<T>& args, const Portion& p) const {
+    const View4<T>& out = args.out;
+    return out.data + p.image * out.n + p.channel * out.c + p.row * out.h + p.col * out.w;
+  }
+
+  // Whether the pixels of a portion follow each other at the distance of one column.
+  static bool pixels_join(const View4<T>& out, const Portion& p) {
+    return (p.rows == 1 || out.h == p.cols * out.w) &&
+           (p.images == 1 || out.n == p.rows * p.cols * out.w);
+  }
+
+  // Whether the rows of run_channels are multiplied as they lie in the caller's tensor: pixels with
+  // one tap inside of the image, whose channels follow each other.
+  bool direct_source(const CorrelationArgs<T>& args, const Portion& p) const {
+    const Correlation& c = args.sizes;
+    return sizeof(T) == sizeof(P) && c.taps() == 1 && args.source.c == 1 && c.h.first >= 0 &&
+           c.w.first >= 0 && (p.row + p.rows - 1) * c.h.stride + c.h.first < c.source_h &&
+           (p.col + p.cols - 1) * c.w.stride + c.w.first < c.source_w;
+  }
+
+  // Adds a block whose rows are read there: all pixels at once, if they are a fixed distance apart.
+  void add_direct(const CorrelationArgs<T>& args, const Portion& p, const Block& block,
+                  int64_t number, const Cols<P>& cols, const TileSums<P>& total) const {
+    const Correlation& c = args.sizes;
+    const int64_t across = c.w.stride * args.source.w, down = c.h.stride * args.source.h;
+    const bool rows_join = p.rows == 1 || down == p.cols * across;
+    const bool images_join =
+        p.images == 1 || (rows_join && args.source.n == p.rows * p.cols * across);
+    const int64_t lines = rows_join ? 1 : p.rows, images = images_join ? 1 : p.images;
+    const int64_t pixels = (images_join ? p.images : 1) * (rows_join ? p.rows : 1) * p.cols;
+    fill_table(block.depth(), 1, row_table);
+    for (int64_t image = 0; image < images; ++image) {
+      for (int64_t y = 0; y < lines; ++y) {
+        const T* first = args.source.data + (p.image + image) * args.source.n + block.channel +
+                         ((p.row + y) * c.h.stride + c.h.first) * args.source.h +
+                         (p.col * c.w.stride + c.w.first) * args.source.w;
+        if constexpr (sizeof(T) == sizeof(P)) {
+          const Rows<P> rows{first, across, across, row_table, panel_rows(pixels)};
+          total.at(image * p.rows * p.cols + y * p.cols, 0)
+              .add_block(number, pixels, p.channels, block.depth(), rows, cols);
+        }
+      }
+    }
+  }
+
+  // Output channels in the lanes, rows of pixels.
+  void run_channels(const CorrelationArgs<T>& args, const Portion& p, bool ready) const {
+    const Correlation& c = args.sizes;
+    const StripLayout layout(c, p.row, p.rows, p.col, p.cols);
+    const int64_t outputs = layout.outputs(), taps = c.taps();
+    const int64_t row = round_up(p.channels, kLanes<P>);
+    const Blocks blocks(c, kTileDepth);
+    const bool gapless = outputs == p.rows * p.cols;
+    TileSums<P> total{sums, row, totals,
+                      start_with_bias(args.bias == nullptr
+                                          ? nullptr
+                                          : args.bias + p.channel * args.bias_stride,
+                                      args.bias_stride, false, p.channels, bias)};
+    T* out = out_at(args, p);
+    bool direct = false;
+    if constexpr (sizeof(T) == sizeof(P)) {
+      direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && args.out.c == 1 && gapless &&
+               pixels_join(args.out, p);
+      if (direct) {
+        total.sums = out;
+        total.row = args.out.w;
+      }
+    }
+    int64_t before = 0;
+    for (int64_t b = 0; b < blocks.count(); ++b) {
+      const Block block = blocks[b];
+      const int64_t depth = block.depth();
+      const P* packed = block_weights(args, block, p, kPanelCols<P>, before, ready);
+      before += depth;
+      fill_table(depth, kPanelCols<P>, col_table);
+      const Cols<P> cols{packed, depth, col_table, kPanelCols<P>};
+      if (direct_source(args, p)) {
+        add_direct(args, p, block, b, cols, total);
+        continue;
+      }
+      const int64_t channel_size = (ceil_div<int64_t>(p.images * layout.size, kLanes<P>) | 1) * kLanes<P>;
+      for (int64_t image = 0; image < p.images; ++image) {
+        layout.fill(source_of(args, p.image + image), block.channel, block.channels,
+                    source + image * layout.size, channel_size);
+      }
+      for (int64_t k = 0; k < depth; ++k) {
+        row_table[k] = k < taps ? layout.offset(k / c.w.count, k % c.w.count)
+                                : row_table[k - taps] + channel_size;
+      }
+      if (gapless && layout.size == outputs) {  // images, too, follow each other
+        const int64_t all = p.images * outputs;
+        total.add_block(b, all, p.channels, depth, {source, 1, 1, row_table, panel_rows(all)}, cols);
+        continue;
+      }
+      for (int64_t image = 0; image < p.images; ++image) {
+        const Rows<P> rows{source + image * layout.size, 1, 1, row_table, panel_rows(outputs)};
+        total.at(image * outputs, 0).add_block(b, outputs, p.channels, depth, rows, cols);
+      }
+    }
+    if (direct) return;
+    const P* result = total.finish(blocks.count(), p.images * outputs, p.channels);
+    for (int64_t image = 0; image < p.images; ++image) {
+      const bool joined = gapless && pixels_join(args.out, p);
+      const int64_t lines = joined ? 1 : p.rows, pixels = joined ? p.rows * p.cols : p.cols;
+      for (int64_t y = 0; y < lines; ++y) {
+        copy_block(result + (image * outputs + y * layout.pitch) * row, row, 1, pixels, p.channels,
+                   out + image * args.out.n + y * args.out.h, args.out.w, args.out.c);
+      }
+    }
+  }
+
+  // Output pixels in the lanes, rows of channels.
+  void run_pixels(const CorrelationArgs<T>& args, const Portion& p, bool ready) const {
+    const Correlation& c = args.sizes;
+    const int64_t per_image = p.rows * p.cols, pixels = p.images * per_image;
+    const int64_t width = p.channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
+    const int64_t height = panel_rows(p.channels), row = round_up(pixels, kWideCols<P>);
+    const Blocks blocks(c, kTileDepth);
+    TileSums<P> total{sums, row, totals,
+                      start_with_bias(args.bias == nullptr
+                                          ? nullptr
+                                          : args.bias + p.channel * args.bias_stride,
+                                      args.bias_stride, true, p.channels, bias)};
+    T* out = out_at(args, p);
+    const bool joined = pixels_join(args.out, p);
+    bool direct = false;
+    if constexpr (sizeof(T) == sizeof(P)) {
+      direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && args.out.w == 1 && joined;
+      if (direct) {
+        total.sums = out;
+        total.row = args.out.c;
+      }
+    }
+    int64_t before = 0;
+    for (int64_t b = 0; b < blocks.count(); ++b) {
+      const Block block = blocks[b];
+      const int64_t depth = block.depth();
+      const P* packed = block_weights(args, block, p, height, before, ready);
+      before += depth;
+      for (int64_t image = 0; image < p.images; ++image) {
+        pack_patches(c, source_of(args, p.image + image), block, p.row, p.rows, p.col, p.cols,
+                     image * per_image, width, source);
+      }
+      fill_table(depth, height, row_table);
+      fill_table(depth, width, col_table);
+      total.add_block(b, p.channels, pixels, depth, {packed, depth, 1, row_table, height},
+                      {source, depth, col_table, width});
+    }
+    if (direct) return;
+    const P* result = total.finish(blocks.count(), p.channels, pixels);
+    for (int64_t image = 0; image < p.images; ++image) {
+      const int64_t lines = joined ? 1 : p.rows, length = joined ? per_image : p.cols;
+      for (int64_t y = 0; y < lines; ++y) {
+        copy_block(result + image * per_image + y * p.cols, 1, row, length, p.channels,
+                   out + image * args.out.n + y * args.out.h, args.out.w, args.out.c);
+      }
+    }
+  }
+
+  void run(const CorrelationArgs<T>& args, int64_t number, int64_t tile, int64_t strip) {
+    const Portion p = portion_at(args.sizes, plan, tile, strip);
+    if (p.channels <= 0 || p.images <= 0 || p.rows <= 0 || p.cols <= 0) return;
+    const bool ready = plan.keep_weights && packed == number;
+    if (plan.algorithm == Conv2dAlgorithm::kPixels) {
+      run_pixels(args, p, ready);
+    } else {
+      run_channels(args, p, ready);
+    }
+    packed = number;
+  }
+};
+
+// Items are (correlation, tile of channels, strip of pixels); those that share weights follow each
+// other.
+template <class T>
+void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin, int64_t end,
+            void* scratch) {
+  const Conv2dShape& s = args.shape;
+  CorrelationArgs<T> one{forward_correlation(s), args.x,        args.weight.data, args.weight.n,
+                         args.weight.c,          args.weight.h, args.weight.w,    args.bias,
+                         args.bias_stride,       args.out};
+  Correlator<T> correlator(plan, scratch);
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t strip = item % plan.strips, number = item / plan.strips;
+    const int64_t tile = number % plan.tiles, group = number / plan.tiles;
+    const int64_t channel = group * one.sizes.out_channels;
+    one.source.data = args.x.data + group * one.sizes.channels * args.x.c;
+    one.weight = args.weight.data + channel * args.weight.n;
+    if (args.bias != nullptr) one.bias = args.bias + channel * args.bias_stride;
+    one.out.data = args.out.data + channel * args.out.c;
+    correlator.run(one, number, tile, strip);
+  }
+}
+
+template <class T>
+void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
+                           int64_t begin, int64_t end, void* scratch) {
+  const Conv2dShape& s = args.shape;
+  const int64_t remainders_h = least(s.stride_h, s.in_h), remainders_w = least(s.stride_w, s.in_w);
+  CorrelationArgs<T> one{{},
+                         args.out,
+                         nullptr,
+                         args.weight.c,
+                         args.weight.n,
+                         args.weight.h,
+                         args.weight.w,
+                         nullptr,
+                         0,
+                         {nullptr, args.x.n, args.x.c, args.x.h * s.stride_h,
+                          args.x.w * s.stride_w}};
+  Correlator<T> correlator(plan, scratch);
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t strip = item % plan.strips, number = item / plan.strips;
+    const int64_t tile = number % plan.tiles, rest = number / plan.tiles;
+    const int64_t w = rest % remainders_w, h = rest / remainders_w % remainders_h;
+    const int64_t group = rest / remainders_w / remainders_h;
+    one.sizes = backward_correlation(s, h, w);
+    const int64_t channel = group * one.sizes.channels;
+    one.source.data = args.out.data + channel * args.out.c;
+    one.weight = args.weight.data + channel * args.weight.n;
+    one.out.data = args.x.data + group * one.sizes.out_channels * args.x.c + h * args.x.h +
+                   w * args.x.w;
+    correlator.run(one, number, tile, strip);
+  }
+}
