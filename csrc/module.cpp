@@ -5,6 +5,7 @@
 
 #include "cpu/allocate.h"
 #include "cpu/conv2d_plan.h"
+#include "cpu/fma_peak.h"
 #include "cpu/isa.h"
 
 PYBIND11_MODULE(_C, m) {
@@ -19,4 +20,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
         "Switches huge pages for large results.");
+  m.def("fma_peak", &torchconv::fma_peak, pybind11::arg("dtype"), pybind11::arg("threads"),
+        pybind11::arg("seconds"), pybind11::call_guard<pybind11::gil_scoped_release>(),
+        "GFLOP/s of multiply-adds in registers: the most that any kernel could reach.");
 }

@@ -179,6 +179,9 @@ struct FloatKernels {
   MaxPool2dKernel<T, int32_t> max_pool2d_32;
   PoolGradientKernels<T, uint8_t> pool_gradients_8;
   PoolGradientKernels<T, int32_t> pool_gradients_32;
+
+  double (*fma_peak)(int64_t rounds, Accumulator<T> scale, Accumulator<T> step,
+                     Accumulator<T>* sum);
 };
 
 template <class T>

@@ -11,6 +11,7 @@
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/channel_sum.h"
 #include "cpu/kernels/max_pool2d.h"
+#include "cpu/kernels/fma_peak.h"
 // clang-format on
 
 template <class T, class Offset>
@@ -36,7 +37,8 @@ constexpr FloatKernels<T> float_kernels() {
           .max_pool2d_8 = max_pool2d<T, uint8_t>,
           .max_pool2d_32 = max_pool2d<T, int32_t>,
           .pool_gradients_8 = pool_gradient_kernels<T, uint8_t>(),
-          .pool_gradients_32 = pool_gradient_kernels<T, int32_t>()};
+          .pool_gradients_32 = pool_gradient_kernels<T, int32_t>(),
+          .fma_peak = fma_peak<T>};
 }
 
 constexpr Kernels all_kernels(const char* name) {

@@ -1,0 +1,163 @@
+"""The table at the end: one line per shape and step, and what they come to."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchconv.bench.errors import optional
+from torchconv.bench.huge_pages import SIDE as WITH_THP
+from torchconv.bench.results import STEPS, Row, geometric_mean, worst
+
+LAYOUT_NAMES = {"contiguous": "NCHW", "channels_last": "NHWC"}
+
+LEGEND = """\
+Medians in milliseconds. A ratio is native's time divided by ours: above 1, ours is faster.
+NCHW: contiguous tensors; NHWC: channels_last. best: native's time in the layout that is fastest for
+native, divided by ours in the one that is fastest for ours, of those measured.
+After best, a dot: native takes less than 300 µs there, so that the cost of a call decides; a tilde:
+times varied by more than 30 % between their quartiles, as they do where other programs run.
+error: ours, then native's; the largest distance of a result, or in fwd+bwd of a gradient, from
+float64, relative to the sum of the absolute values of the terms that are added up."""
+LEGEND_MEMORY = """\
+native+THP: torch with THP_MEM_ALLOC_ENABLE=1, its own huge pages, in its fastest layout;
+ratio+THP: the same divided by ours, which has them by default."""
+LEGEND_PEAK = """\
+GFLOP/s and share of peak: ours in its fastest layout; peak: multiply-adds in registers, here"""
+LEGEND_NET = """\
+A step is forward, cross entropy, backward and SGD. loss: relative difference of the first losses;
+grads: norm of the difference of the gradients, relative to the gradient, of the worst parameter."""
+
+
+def step_name(operator: str, step: str) -> str:
+    """What a step is called in tables; that of a network has its optimizer in it."""
+    if operator == "net":
+        return "step"
+    return {"forward": "fwd", "training": "fwd+bwd"}[step]
+
+
+@dataclass
+class Report:
+    """Everything that one run has found out."""
+
+    operator: str
+    command: str
+    machine: dict[str, Any]
+    peak: float  # GFLOP/s; NaN where it means nothing
+    rows: list[Row] = field(default_factory=list)
+    old: dict[tuple[str, ...], Row] = field(default_factory=dict)  # by their keys
+    old_differs: list[str] = field(default_factory=list)
+
+    def legend(self) -> str:
+        """What the columns mean."""
+        parts = [LEGEND]
+        if self.operator == "net":
+            parts = [LEGEND.partition("\nerror:")[0], LEGEND_NET]
+        if any(row.memory_bound for row in self.rows):
+            parts.append(LEGEND_MEMORY)
+        if not math.isnan(self.peak):
+            parts.append(f"{LEGEND_PEAK} {self.peak:.0f} GFLOP/s.")
+        return "\n".join(parts)
+
+    def table(self, form: str = "simple") -> str:
+        """The lines of all rows, in one of tabulate's formats."""
+        (tabulate,) = optional("tabulate")
+        lines = [self._line(row, step) for row in self.rows for step in row.steps or STEPS[:1]]
+        columns = list(dict.fromkeys(name for line in lines for name in line))
+        cells = [[line.get(name, "") for name in columns] for line in lines]
+        align = ["left" if name in ("layer", "shape", "pass") else "right" for name in columns]
+        text: str = tabulate.tabulate(
+            cells, columns, tablefmt=form, colalign=align, disable_numparse=True
+        )
+        return text
+
+    def _line(self, row: Row, step: str) -> dict[str, str]:
+        line = {"layer": row.label, "shape": row.shape, "pass": step_name(row.operator, step)}
+        if row.failure:
+            error = row.errors.get(step, {}).get("ours", math.nan)
+            return {**line, "best": "FAILED", "error": _scientific(error)}
+        layouts = list(dict.fromkeys(t.layout for t in row.timings))
+        for layout in layouts:
+            tag = f" {LAYOUT_NAMES[layout]}" if len(layouts) > 1 or layout != "contiguous" else ""
+            line[f"ours{tag}"] = _milliseconds(row.seconds(step, "ours", layout))
+            line[f"native{tag}"] = _milliseconds(row.seconds(step, "native", layout))
+            if tag:
+                line[f"ratio{tag}"] = _ratio(row.ratio(step, layout))
+        marks = (" ·" if row.short(step) else "") + (" ~" if row.noisy(step) else "")
+        line["best"] = _ratio(row.ratio(step)) + marks
+        rate = row.work[step] / row.seconds(step, "ours") * 1e-9
+        line["GB/s" if row.memory_bound else "GFLOP/s"] = f"{rate:.3g}"
+        if not row.memory_bound and not math.isnan(self.peak):
+            line["peak"] = f"{rate / self.peak:.0%}"
+        errors = row.errors[step]
+        if row.operator == "net":
+            line |= {"loss": _scientific(errors["ours"]), "grads": _scientific(errors["gradients"])}
+        else:
+            line["error"] = _scientific(errors["ours"])
+            line["native's"] = _scientific(errors["native"])
+        sides = dict.fromkeys(t.side for t in row.timings)
+        if WITH_THP in sides:
+            line[WITH_THP] = _milliseconds(row.seconds(step, WITH_THP))
+            line["ratio+THP"] = _ratio(row.ratio(step, side=WITH_THP))
+        for side in sides:
+            if side not in ("ours", "native", WITH_THP) and step == "forward":
+                line[side] = _milliseconds(row.seconds(step, side))
+        if (old := self.old.get(row.key)) is not None:
+            line["old/new"] = _ratio(_speedup(old, row, step, layouts))
+        return line
+
+    def summary(self) -> str:
+        """Geometric means and worst rows of each step, failures, and notes."""
+        lines = [part for step in STEPS for part in self._summary_of(step)]
+        for row in self.rows:
+            if row.failure:
+                lines.append(f"FAILED {row.label} ({row.shape}): {row.failure}")
+            lines += [f"{row.label} ({row.shape}): {note}" for note in row.notes]
+        lines += [f"--compare: {difference}" for difference in self.old_differs]
+        return "\n".join(lines)
+
+    def _summary_of(self, step: str) -> list[str]:
+        timed = [row for row in self.rows if not math.isnan(row.ratio(step))]
+        if not timed:
+            return []
+        ratios = [row.ratio(step) for row in timed]
+        name = step_name(self.operator, step)
+        line = f"{name}: best has the geometric mean {_ratio(geometric_mean(ratios))} over "
+        lines = [f"{line}{len(ratios)} rows; ours is slower in {sum(r < 1 for r in ratios)}"]
+        if noisy := sum(row.noisy(step) for row in timed):
+            lines.append(f"{name}: the times of {noisy} rows vary much; was the machine busy?")
+        layouts = {t.layout: None for row in timed for t in row.timings if t.side == "native"}
+        if len(layouts) > 1:
+            means = []
+            for layout in layouts:
+                mean = geometric_mean(row.ratio(step, layout) for row in timed)
+                means.append(f"{LAYOUT_NAMES[layout]} {_ratio(mean)}")
+            lines.append(f"{name}: within one layout, {', '.join(means)}")
+        for text, short in (("worst", True), ("worst from 300 µs on", False)):
+            if (row := worst(timed, step, short)) is not None:
+                ratio = _ratio(row.ratio(step))
+                lines.append(f"{name}: {text} {ratio}, {row.label} ({row.shape})")
+        return lines
+
+
+def _speedup(old: Row, new: Row, step: str, layouts: list[str]) -> float:
+    """Our time then divided by ours now, each in its fastest of the layouts that both have."""
+    pairs = [(old.seconds(step, "ours", one), new.seconds(step, "ours", one)) for one in layouts]
+    pairs = [pair for pair in pairs if not math.isnan(sum(pair))]
+    return min(a for a, _ in pairs) / min(b for _, b in pairs) if pairs else math.nan
+
+
+def _milliseconds(seconds: float) -> str:
+    return "" if math.isnan(seconds) else _digits(1e3 * seconds)
+
+
+def _digits(value: float) -> str:
+    """Three digits that count, without an exponent."""
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
+
+
+def _ratio(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def _scientific(value: float) -> str:
+    return f"{value:.1e}"

@@ -1,0 +1,146 @@
+"""Times whole training steps: forward, cross entropy, backward, and a step of SGD."""
+
+import math
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+import torchconv
+from torchconv.bench.calls import Options
+from torchconv.bench.networks import NETWORKS
+from torchconv.bench.results import Row, Timing
+from torchconv.bench.timing import interleave
+
+_SIDES: dict[str, ModuleType] = {"ours": torchconv.nn, "native": torch.nn}
+# So small that a network which sees the same batch again and again has still something to learn.
+_LEARNING_RATE = 1e-4
+# Differences of gradients that flipped activations explain; torch's own two layouts have them, too.
+_MOST, _MOST_IN_16_BITS = 0.1, 0.75
+_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+class Training:
+    """A network of one library, in one layout, and a batch to learn.
+
+    Args:
+        name: One of :data:`torchconv.bench.networks.NETWORKS`.
+        side: ``ours`` or ``native``.
+        images: Tensor[batch, channels, height, width], whose dtype and device the network takes.
+        labels: Tensor[batch].
+        layout: Memory format of images and weights.
+        state: Parameters to start from, if not new ones.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        side: str,
+        images: Tensor,
+        labels: Tensor,
+        layout: str,
+        state: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.network = NETWORKS[name].build(_SIDES[side])
+        self.network.load_state_dict(state or _he(self.network))
+        self.network.to(images.device, images.dtype)
+        self.network.to(memory_format=_FORMATS[layout])  # type: ignore[call-overload]
+        self.images = images.contiguous(memory_format=_FORMATS[layout])
+        self.labels = labels
+        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=_LEARNING_RATE)
+
+    def gradients(self) -> Tensor:
+        """Runs forward and backward, and returns the loss."""
+        self.optimizer.zero_grad()
+        loss = functional.cross_entropy(self.network(self.images).float(), self.labels)
+        loss.backward()
+        return loss.detach()
+
+    def step(self) -> None:
+        """A whole training step."""
+        self.gradients()
+        self.optimizer.step()
+
+
+def _he(network: torch.nn.Module) -> dict[str, Tensor]:
+    """He's weights: with torch's own, the images hardly reach the loss of a deep network."""
+    state = network.state_dict()
+    for value in state.values():
+        if value.dim() > 1:
+            torch.nn.init.kaiming_normal_(value, nonlinearity="relu")
+    return state
+
+
+def measure_training(name: str, batch: int, options: Options) -> Row:
+    """Verifies and times a training step of one network.
+
+    The losses of the first step must agree within rounding. Its gradients are only looked at
+    coarsely, by the norm of their difference beside the norm of the gradient: where an activation
+    lies within rounding of zero, or a maximum has a rival, a gradient takes another way.
+
+    Args:
+        name: One of :data:`torchconv.bench.networks.NETWORKS`.
+        batch: Images in a batch.
+        options: How it is measured. Layouts come one after the other, to keep fewer copies of the
+            network.
+
+    Returns:
+        The row; its errors are the relative difference of the losses and, of the gradients, the
+        largest one of any parameter.
+    """
+    dtype = getattr(torch, options.dtype)
+    row = Row(f"net/{name}", "net", f"N={batch}", options.dtype)
+    image, classes = NETWORKS[name].image, NETWORKS[name].classes
+    images = torch.randn(batch, *image).to(options.device, dtype)
+    labels = torch.randint(classes, (batch,), device=options.device)
+    state = _he(NETWORKS[name].build(torch.nn))
+    for layout in options.layouts:
+        sides = {side: Training(name, side, images, labels, layout, state) for side in _SIDES}
+        try:
+            row.failure = _disagreement(row, sides, layout)
+        except RuntimeError as error:
+            row.failure = str(error).partition("\n")[0]
+        if row.failure:
+            return row
+        if not row.work:
+            with FlopCounterMode(display=False) as counter:
+                sides["native"].gradients()
+            row.work["training"] = float(counter.get_total_flops())
+        calls = {side: training.step for side, training in sides.items()}
+        for side, times in interleave(calls, options.seconds, options.device).items():
+            row.timings.append(Timing("training", layout, side, times))
+        del sides, calls  # before the next layout makes its own
+    return row
+
+
+def _disagreement(row: Row, sides: dict[str, Training], layout: str) -> str:
+    """Notes how far the two sides are from each other, and says if that is too far."""
+    losses = [sides[side].gradients().item() for side in ("ours", "native")]
+    loss = abs(losses[0] - losses[1]) / abs(losses[1])
+    parameters = [sides[side].network.parameters() for side in ("ours", "native")]
+    gradients = [_difference(p.grad, q.grad) for p, q in zip(*parameters, strict=True)]
+    # A NaN must not get lost among the others, as it would in max().
+    gradient = math.nan if any(map(math.isnan, gradients)) else max(gradients)
+    before = row.errors.get("training", {"ours": 0.0, "gradients": 0.0})
+    row.errors["training"] = {
+        "ours": max(before["ours"], loss),
+        "gradients": max(before["gradients"], gradient),
+    }
+    dtype = sides["ours"].images.dtype
+    narrow = dtype.itemsize < 4
+    most = 64 * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+    most += torch.finfo(dtype).eps if narrow else 0
+    if not loss <= most:
+        return f"loss, {layout}: {losses[0]:.8g} instead of {losses[1]:.8g}"
+    if not gradient <= (_MOST_IN_16_BITS if narrow else _MOST):
+        return f"gradients, {layout}: the difference is {gradient:.2g} of a parameter's gradient"
+    return ""
+
+
+def _difference(mine: Tensor | None, theirs: Tensor | None) -> float:
+    assert mine is not None
+    assert theirs is not None
+    norm = theirs.double().norm().item()
+    return (mine.double() - theirs.double()).norm().item() / (norm or 1.0)

@@ -1,0 +1,122 @@
+"""Whether an operator computes what it should, before anybody asks how fast.
+
+Forward results and gradients are compared with torch's in float64. The error of an element is its
+distance from float64, divided by the sum of the absolute values of the terms that make it up:
+relative to its own value it would say more about cancellation than about a kernel.
+
+Rounding explains an error of a few units of the type in which a kernel adds up, times that sum, and
+of half a unit of the result, rounded to its type. Sums in blocks stay well within; other algorithms
+may be less accurate, so that up to four times native's error is let through, but never more than
+four times the bound.
+
+float64 is slow. Of a large shape a smaller batch is verified, of at least two samples: samples go
+through the same kernels one by one. A product of matrices is always verified whole.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from torchconv.bench.cases import Case, arrange, derive
+from torchconv.bench.results import STEPS
+
+_UNITS = 8  # of the accumulator, for sums in blocks
+_MARGIN = 4
+# Of a forward pass that is verified whole.
+_MOST_FLOPS = 4e9
+_MOST_BYTES = 64e6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Errors by step and side, and a sentence if ours is wrong."""
+
+    errors: dict[str, dict[str, float]]
+    failure: str
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A result in float64, and what its rounding errors are proportional to."""
+
+    value: Tensor
+    terms: Tensor  # the sum of the absolute values of its terms
+    rounded: Tensor  # the absolute value of what is rounded to the result's type
+
+    def error(self, actual: Tensor) -> float:
+        """The largest error, relative to the terms."""
+        return self._largest(actual, self.terms)
+
+    def excess(self, actual: Tensor) -> float:
+        """The largest error, in units of what rounding explains."""
+        accumulator = torch.finfo(torch.promote_types(actual.dtype, torch.float32))
+        half_unit = torch.finfo(actual.dtype).eps / 2 * 1.01
+        bound = _UNITS * accumulator.eps * self.terms + half_unit * self.rounded
+        return self._largest(actual, bound)
+
+    def _largest(self, actual: Tensor, unit: Tensor) -> float:
+        info = torch.finfo(actual.dtype)
+        # Below the normal numbers, results are multiples of the smallest one of all.
+        slack = info.smallest_normal * info.eps
+        distance = ((actual.double().cpu() - self.value).abs() - slack).clamp_min(0)
+        return (distance / unit.clamp_min(1e-300)).max().item()
+
+
+def verify(case: Case, dtype: torch.dtype, device: str, layouts: list[str]) -> Verdict:
+    """Compares torchconv and torch with float64, forward and backward, in every layout.
+
+    Args:
+        case: The shape, of which only a part may be taken.
+        dtype: The type in which it is computed.
+        device: Where it is computed; float64 always on the CPU.
+        layouts: Memory formats of the arguments.
+
+    Returns:
+        The largest errors of both sides, and what is wrong with ours.
+    """
+    case = affordable(case)
+    given = [t.to(dtype) for t in case.tensors()]
+    wanted = case.wants_gradient()
+    doubles = [t.double() for t in given]
+    grad_out = torch.randn(case.native(*(t.to("meta") for t in given)).shape).to(dtype)
+    values = derive(case.native, doubles, wanted, grad_out.double())
+    sizes = case.magnitudes(doubles, grad_out.double())
+    truths = [
+        _Truth(value, size, size if case.rounds_terms else value.abs())
+        for value, size in zip(values, sizes, strict=True)
+    ]
+    gradients = [f"grad of {a}" for a, w in zip(case.arguments, wanted, strict=True) if w]
+    names = ["result", *gradients]
+    errors = {step: dict.fromkeys(("ours", "native"), 0.0) for step in STEPS}
+    for layout in layouts:
+        arranged = [arrange(t.to(device), layout) for t in given]
+        grad = arrange(grad_out.to(device), layout)
+        native = derive(case.native, arranged, wanted, grad)
+        try:
+            ours = derive(case.ours, arranged, wanted, grad)
+        except RuntimeError as error:
+            return Verdict({}, str(error).partition("\n")[0])
+        for i, (name, truth) in enumerate(zip(names, truths, strict=True)):
+            if ours[i].shape != truth.value.shape or ours[i].dtype != dtype:
+                what = f"{tuple(ours[i].shape)} in {ours[i].dtype}"
+                return Verdict({}, f"{name}, {layout}: its shape or dtype is wrong, {what}")
+            step = STEPS[i > 0]
+            for side, results in (("ours", ours), ("native", native)):
+                errors[step][side] = _worse(errors[step][side], truth.error(results[i]))
+            excess = truth.excess(ours[i])
+            if not excess <= max(1, _MARGIN * min(truth.excess(native[i]), 1)):
+                sentence = f"{name}, {layout}: off by {excess:.3g} times what rounding explains"
+                return Verdict(errors, sentence)
+    return Verdict(errors, "")
+
+
+def _worse(a: float, b: float) -> float:
+    return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)
+
+
+def affordable(case: Case) -> Case:
+    """As much of a case as float64 can do in a second or so."""
+    cost = case.flops("forward") / _MOST_FLOPS + case.bytes("forward", 4) / _MOST_BYTES
+    return case if cost <= 1 else case.part(1 / cost)
