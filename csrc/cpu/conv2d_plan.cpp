@@ -54,7 +54,7 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_l
   Conv2dPlan plan{};
   if (wanted == Conv2dAlgorithm::kAutomatic) wanted = forced.load(std::memory_order_relaxed);
   plan.algorithm = wanted;
-  const bool empty = c.taps() == 0 || c.out_h == 0 || c.out_w == 0;
+  const bool empty = c.depth() == 0 || c.out_h == 0 || c.out_w == 0;
   if (wanted == Conv2dAlgorithm::kAutomatic) {
     const bool channels = !empty && cost(c, Conv2dAlgorithm::kChannels, channels_last, machine) <=
                                         cost(c, Conv2dAlgorithm::kPixels, channels_last, machine);

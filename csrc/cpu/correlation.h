@@ -29,6 +29,10 @@ inline T least(T a, T b) {
   return a < b ? a : b;
 }
 
+inline int64_t greatest_common_divisor(int64_t a, int64_t b) {
+  return b == 0 ? (a < 0 ? -a : a) : greatest_common_divisor(b, a % b);
+}
+
 /// The taps of one dimension: tap t has weight number weight + t · weight_step and reads, for output
 /// o, the source at o · stride + first + t · step.
 struct TapLine {
@@ -49,7 +53,7 @@ inline TapLine backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_
   // each other at a fixed distance.
   TapLine taps{0, 0, 0, 0, 1, 1};
   int64_t last = 0;
-  for (int64_t tap = 0; tap < least(kernel, 2 * stride); ++tap) {
+  for (int64_t tap = 0; tap < kernel && tap / 2 < stride; ++tap) {
     const int64_t shift = remainder + pad - tap * dilation;
     if (shift % stride != 0) continue;
     if (taps.count == 0) {
@@ -68,9 +72,9 @@ inline TapLine backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_
 
 /// The most taps that any remainder has, and how far apart they are.
 inline TapLine most_backward_taps(int64_t kernel, int64_t stride, int64_t dilation) {
-  int64_t step = 1;  // of taps whose shift changes by a multiple of the stride
-  while (step * dilation % stride != 0) ++step;
-  return {ceil_div(kernel, step), 0, -(step * dilation / stride), 0, step, 1};
+  const int64_t common = greatest_common_divisor(stride, dilation);
+  const int64_t step = stride / common;  // of taps whose shift changes by a multiple of the stride
+  return {(kernel - 1) / step + 1, 0, -(dilation / common), 0, step, 1};
 }
 
 /// How a row (or column) of the source lies in a strip. Outputs a stride apart lie next to each
@@ -88,8 +92,7 @@ struct StripLine {
     const int64_t end = first + (taps.count - 1) * step;
     lowest = floor_quotient(least(first, end), stride);
     const int64_t highest = floor_quotient(first > end ? first : end, stride);
-    period = 1;
-    while (period < stride && period * step % stride != 0) ++period;
+    period = stride / greatest_common_divisor(stride, step);
     classes = least(period, taps.count);
     size = outs + highest - lowest;
     if (taps.count * outs < classes * size) {
@@ -161,15 +164,15 @@ struct Block {
 class Blocks {
  public:
   Blocks(const Correlation& c, int64_t most) : c_(c) {
+    if (c.depth() == 0) return;
     cols_ = least(c.w.count, most);
-    rows_ = clamp(cols_ == 0 ? 0 : most / cols_, 1, c.h.count);
+    rows_ = clamp(most / cols_, 1, c.h.count);
     if (cols_ < c.w.count) rows_ = 1;
     channels_ = 1;
-    if (c.taps() > 0 && c.taps() <= most) {
+    if (c.taps() <= most) {
       const int64_t blocks = ceil_div(c.channels, least(c.channels, most / c.taps()));
       channels_ = ceil_div(c.channels, blocks);
     }
-    if (c.depth() == 0) return;
     row_blocks_ = ceil_div(c.h.count, rows_);
     col_blocks_ = ceil_div(c.w.count, cols_);
     count_ = ceil_div(c.channels, channels_) * row_blocks_ * col_blocks_;
@@ -185,7 +188,7 @@ class Blocks {
 
  private:
   Correlation c_;
-  int64_t channels_, rows_, cols_;
+  int64_t channels_ = 0, rows_ = 0, cols_ = 0;
   int64_t row_blocks_ = 0, col_blocks_ = 0, count_ = 0;
 };
 
