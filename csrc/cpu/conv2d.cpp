@@ -9,6 +9,19 @@
 namespace torchconv {
 namespace {
 
+/// Runs a depthwise kernel over the items of conv2d or of its input gradient.
+template <class X, class T, class O, class Kernel>
+void parallel_depthwise(const Conv2dArgs<X, T, O>& args, const DepthwiseLine& rows,
+                        const DepthwiseLine& columns, const Kernel& kernel) {
+  const Conv2dShape& s = args.shape;
+  const int64_t items = depthwise_items(s, rows, columns, depthwise_channels_contiguous(args));
+  const double work = static_cast<double>(s.out_channels * s.kernel_h * s.kernel_w) * s.out_h *
+                      s.out_w * s.batch / items;
+  parallel_with_scratch(
+      items, work, depthwise_scratch_bytes<std::remove_const_t<T>>(s, rows, columns),
+      [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+}
+
 at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
                       const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
                       at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
@@ -27,6 +40,10 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
                                     view4<T>(out),
                                     bias ? data_of<const T>(*bias) : nullptr,
                                     bias ? bias->stride(0) : 0};
+    if (is_depthwise(s)) {
+      auto* const depthwise = kernels().of(type).depthwise.conv2d;
+      return parallel_depthwise(args, forward_rows(s), forward_columns(s), depthwise);
+    }
     const int64_t tiles =
         pixels_are_rows(args) ? tile_count(pixels, channels) : tile_count(channels, pixels);
     parallel_with_scratch(
@@ -52,6 +69,10 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
     auto* const kernel = kernels().of(type).products.conv2d_backward_input;
     const Conv2dBackwardInputArgs<T> args{
         s, view4<T>(grad_x), view4<const T>(weight), view4<const T>(grad_out), nullptr, 0};
+    if (is_depthwise(s)) {
+      auto* const depthwise = kernels().of(type).depthwise.conv2d_backward_input;
+      return parallel_depthwise(args, backward_rows(s), backward_columns(s), depthwise);
+    }
     parallel_with_scratch(
         s.batch * s.groups * tile_count(channels, pixels), tile_work(channels, pixels, taps),
         gemm_scratch_bytes<T>(),
@@ -79,8 +100,12 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
       empty_result({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w},
                    grad_out.options(), common_format(grad_out, x));
   if (grad_weight.numel() == 0) return grad_weight;
+  const bool depthwise = is_depthwise(s);
+  const bool lanes_are_channels =
+      x.stride(1) == 1 && grad_out.stride(1) == 1 && s.in_channels == s.out_channels;
   const int64_t channels = s.group_out_channels(),
-                chunks = weight_gradient_chunks(s, grad_weight.numel());
+                chunks = depthwise ? depthwise_weight_chunks(s, lanes_are_channels)
+                                   : weight_gradient_chunks(s, grad_weight.numel());
   const int64_t taps = s.group_in_channels() * s.kernel_h * s.kernel_w;
   const int64_t terms = s.batch * s.out_h * s.out_w;
   with_float_type(grad_out.scalar_type(), [&](auto type) {
@@ -93,11 +118,20 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
         {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0},
         chunks,
         chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
-    parallel_with_scratch(s.groups * chunks * tile_count(channels, taps),
-                          tile_work(channels, taps, terms / chunks), gemm_scratch_bytes<T>(),
-                          [&](int64_t begin, int64_t end, void* scratch) {
-                            products.conv2d_backward_weight(args, begin, end, scratch);
-                          });
+    if (depthwise) {
+      const int64_t items = depthwise_weight_items(s, chunks, lanes_are_channels);
+      parallel_with_scratch(
+          items, static_cast<double>(grad_weight.numel()) * terms / items,
+          depthwise_weight_scratch_bytes<T>(s), [&](int64_t begin, int64_t end, void* scratch) {
+            kernels().of(type).depthwise.conv2d_backward_weight(args, begin, end, scratch);
+          });
+    } else {
+      parallel_with_scratch(s.groups * chunks * tile_count(channels, taps),
+                            tile_work(channels, taps, terms / chunks), gemm_scratch_bytes<T>(),
+                            [&](int64_t begin, int64_t end, void* scratch) {
+                              products.conv2d_backward_weight(args, begin, end, scratch);
+                            });
+    }
     if (chunks == 1) return;
     parallel(s.out_channels, static_cast<double>(chunks) * taps,
              [&](int64_t begin, int64_t end) { products.conv2d_add_chunks(args, begin, end); });
