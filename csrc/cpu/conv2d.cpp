@@ -9,6 +9,19 @@
 namespace torchconv {
 namespace {
 
+/// Runs a depthwise kernel over the items of conv2d or of its input gradient.
+template <class X, class T, class O, class Kernel>
+void parallel_depthwise(const Conv2dArgs<X, T, O>& args, const DepthwiseLine& rows,
+                        const DepthwiseLine& columns, const Kernel& kernel) {
+  const Conv2dShape& s = args.shape;
+  const int64_t items = depthwise_items(s, rows, columns, depthwise_channels_contiguous(args));
+  const double work = static_cast<double>(s.out_channels * s.kernel_h * s.kernel_w) * s.out_h *
+                      s.out_w * s.batch / items;
+  parallel_with_scratch(
+      items, work, depthwise_scratch_bytes<std::remove_const_t<T>>(s, rows, columns),
+      [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
+}
+
 at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
                       const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
                       at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
@@ -25,6 +38,10 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
                                     view4<T>(out),
                                     bias ? data_of<const T>(*bias) : nullptr,
                                     bias ? bias->stride(0) : 0};
+    if (takes_depthwise(s)) {
+      auto* const depthwise = kernels().of(type).depthwise.conv2d;
+      return parallel_depthwise(args, forward_rows(s), forward_columns(s), depthwise);
+    }
     const Conv2dPlan plan = plan_forward(s, args.out.c == 1 && args.out.w != 1, machine<T>());
     parallel_with_scratch(
         plan.items, plan.work, plan.scratch_bytes,
@@ -47,6 +64,10 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
     auto* const kernel = kernels().of(type).products.conv2d_backward_input;
     const Conv2dBackwardInputArgs<T> args{
         s, view4<T>(grad_x), view4<const T>(weight), view4<const T>(grad_out), nullptr, 0};
+    if (takes_depthwise(s)) {
+      auto* const depthwise = kernels().of(type).depthwise.conv2d_backward_input;
+      return parallel_depthwise(args, backward_rows(s), backward_columns(s), depthwise);
+    }
     const Conv2dPlan plan = plan_backward_input(s, args.x.c == 1 && args.x.w != 1, machine<T>());
     parallel_with_scratch(
         plan.items, plan.work, plan.scratch_bytes,
@@ -70,19 +91,35 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
     using T = decltype(type);
     using Acc = Accumulator<T>;
     const auto& products = kernels().of(type).products;
+    const auto& depthwise = kernels().of(type).depthwise;
+    const bool by_channel = takes_depthwise(s);
+    const bool lanes_are_channels =
+        x.stride(1) == 1 && grad_out.stride(1) == 1 && s.in_channels == s.out_channels;
     const Conv2dWeightPlan plan = plan_weight_gradient(s, machine<T>());
+    const int64_t chunks =
+        by_channel ? depthwise_weight_chunks(s, lanes_are_channels) : plan.chunks;
     at::Tensor partial;
-    if (plan.chunks > 1) partial = empty_scratch(plan.chunks, grad_weight.numel() * sizeof(Acc));
+    if (chunks > 1) partial = empty_scratch(chunks, grad_weight.numel() * sizeof(Acc));
     const Conv2dBackwardWeightArgs<T> args{
         {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0},
-        plan.chunks,
-        plan.chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
-    parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
-                          [&](int64_t begin, int64_t end, void* scratch) {
-                            products.conv2d_backward_weight(args, plan, begin, end, scratch);
-                          });
-    if (plan.chunks == 1) return;
-    parallel(s.out_channels, static_cast<double>(plan.chunks) * grad_weight.numel() / s.out_channels,
+        chunks,
+        chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
+    if (by_channel) {
+      const int64_t items = depthwise_weight_items(s, chunks, lanes_are_channels);
+      const double terms = static_cast<double>(s.batch) * s.out_h * s.out_w;
+      parallel_with_scratch(items, terms * grad_weight.numel() / items,
+                            depthwise_weight_scratch_bytes<T>(s),
+                            [&](int64_t begin, int64_t end, void* scratch) {
+                              depthwise.conv2d_backward_weight(args, begin, end, scratch);
+                            });
+    } else {
+      parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
+                            [&](int64_t begin, int64_t end, void* scratch) {
+                              products.conv2d_backward_weight(args, plan, begin, end, scratch);
+                            });
+    }
+    if (chunks == 1) return;
+    parallel(s.out_channels, static_cast<double>(chunks) * grad_weight.numel() / s.out_channels,
              [&](int64_t begin, int64_t end) { products.conv2d_add_chunks(args, begin, end); });
   });
   return grad_weight;

@@ -1,4 +1,5 @@
 #include "cpu/conv2d_plan.h"
+#include "cpu/depthwise.h"
 
 #include <algorithm>
 #include <atomic>
@@ -53,6 +54,7 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_l
                             const Machine& machine, Conv2dAlgorithm wanted) {
   Conv2dPlan plan{};
   if (wanted == Conv2dAlgorithm::kAutomatic) wanted = forced.load(std::memory_order_relaxed);
+  if (wanted == Conv2dAlgorithm::kDepthwise) wanted = Conv2dAlgorithm::kAutomatic;
   plan.algorithm = wanted;
   const bool empty = c.depth() == 0 || c.out_h == 0 || c.out_w == 0;
   if (wanted == Conv2dAlgorithm::kAutomatic) {
@@ -135,6 +137,12 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_l
 
 void force_conv2d_algorithm(Conv2dAlgorithm algorithm) { forced.store(algorithm); }
 Conv2dAlgorithm forced_conv2d_algorithm() { return forced.load(); }
+
+bool takes_depthwise(const Conv2dShape& s) {
+  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+  return is_depthwise(s) &&
+         (wanted == Conv2dAlgorithm::kAutomatic || wanted == Conv2dAlgorithm::kDepthwise);
+}
 
 Conv2dPlan plan_forward(const Conv2dShape& s, bool channels_last, const Machine& machine) {
   return plan_correlation(forward_correlation(s), s.groups, channels_last, machine,

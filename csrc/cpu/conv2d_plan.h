@@ -57,6 +57,9 @@ Conv2dPlan plan_correlation(const Correlation& correlation, int64_t count, bool 
 void force_conv2d_algorithm(Conv2dAlgorithm algorithm);
 Conv2dAlgorithm forced_conv2d_algorithm();
 
+/// Whether a convolution goes a channel at a time.
+bool takes_depthwise(const Conv2dShape& shape);
+
 Conv2dPlan plan_forward(const Conv2dShape& shape, bool channels_last, const Machine& machine);
 Conv2dPlan plan_backward_input(const Conv2dShape& shape, bool channels_last,
                                const Machine& machine);

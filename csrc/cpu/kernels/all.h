@@ -9,6 +9,7 @@
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/products.h"
+#include "cpu/kernels/depthwise.h"
 #include "cpu/kernels/channel_sum.h"
 #include "cpu/kernels/max_pool2d.h"
 #include "cpu/kernels/fma_peak.h"
@@ -33,6 +34,7 @@ constexpr FloatKernels<T> float_kernels() {
           .relu = relu<T>,
           .relu_backward = relu_backward<T>,
           .products = product_kernels<T>(),
+          .depthwise = depthwise_kernels<T>(),
           .channel_sum = channel_sum<T>,
           .max_pool2d_8 = max_pool2d<T, uint8_t>,
           .max_pool2d_32 = max_pool2d<T, int32_t>,

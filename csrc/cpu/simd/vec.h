@@ -115,7 +115,7 @@ inline void narrow(float x, bf16* out) {
 }
 inline void narrow(float x, f16* out) { out->bits = float_to_f16(x); }
 
-// ---- the first n lanes -------------------------------------------------------------------------
+// ---- the first n lanes, 0 <= n < kLanes; load_first fills up with zeros ------------------------
 
 template <class T>
 inline Vec<Accumulator<T>> load_first(const T* p, int64_t n) {
@@ -170,5 +170,46 @@ inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
       rows[i + size] = __builtin_shuffle(a, b, lower);
     }
   }
+#endif
+}
+
+// All lanes if there are n >= kLanes elements, else the first n.
+template <class T>
+inline Vec<Accumulator<T>> load_lanes(const T* p, int64_t n) {
+  return n >= kLanes<Accumulator<T>> ? load(p) : load_first(p, n);
+}
+template <class T>
+inline void store_lanes(T* p, Vec<Accumulator<T>> v, int64_t n) {
+  n >= kLanes<Accumulator<T>> ? store(p, v) : store_first(p, v, n);
+}
+
+// ---- pairs -------------------------------------------------------------------------------------
+
+// The even (or odd) lanes of a and then of b; and, the other way round, the lanes of a and b in
+// turn: the first or second vector of them.
+template <int odd, class T>
+inline Vec<T> every_second(Vec<T> a, Vec<T> b) {
+  constexpr int n = kLanes<T>;
+#ifdef __clang__  // which makes one shuffle of these loops, but has none by a vector of indices
+  Vec<T> v;
+  for (int i = 0; i < n; ++i) v[i] = i < n / 2 ? a[2 * i + odd] : b[2 * i + odd - n];
+  return v;
+#else
+  Vec<Bits<T>> at;
+  for (int i = 0; i < n; ++i) at[i] = 2 * i + odd;
+  return __builtin_shuffle(a, b, at);
+#endif
+}
+template <int half, class T>
+inline Vec<T> in_turn(Vec<T> a, Vec<T> b) {
+  constexpr int n = kLanes<T>;
+#ifdef __clang__
+  Vec<T> v;
+  for (int i = 0; i < n; ++i) v[i] = i % 2 ? b[(half * n + i) / 2] : a[(half * n + i) / 2];
+  return v;
+#else
+  Vec<Bits<T>> at;
+  for (int i = 0; i < n; ++i) at[i] = (half * n + i) / 2 + i % 2 * n;
+  return __builtin_shuffle(a, b, at);
 #endif
 }
