@@ -68,6 +68,7 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
       auto* const depthwise = kernels().of(type).depthwise.conv2d_backward_input;
       return parallel_depthwise(args, backward_rows(s), backward_columns(s), depthwise);
     }
+    if (some_inputs_meet_no_tap(s)) grad_x.zero_();
     const Conv2dPlan plan = plan_backward_input(s, args.x.c == 1 && args.x.w != 1, machine<T>());
     parallel_with_scratch(
         plan.items, plan.work, plan.scratch_bytes,

@@ -23,12 +23,12 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
             const Machine& machine) {
   // Cycles for an element, measured with AVX-512: copied along a row, with what beginning a row
   // costs; from row to row; across rows.
-  constexpr double kCopy = 0.15, kBegin = 8, kStrided = 1, kTranspose = 0.4;
+  constexpr double kCopy = 0.15, kBegin = 16, kStrided = 1, kTranspose = 0.4;
   const double lanes = machine.columns(), vectors = 2 * lanes;
   const double channels = c.out_channels, depth = std::max<int64_t>(c.depth(), 1);
   const bool joined = c.taps() == 1 && c.w.stride == 1;
   const double run = joined ? vectors : std::min<double>(c.out_w, vectors);
-  const double copy = channels_last ? kTranspose + kBegin / std::max(run, lanes)
+  const double copy = channels_last ? kTranspose * std::max(run, lanes) / run + kBegin / run
                       : c.w.stride > 1 ? kStrided
                                        : kCopy + kBegin / run;
   if (algorithm == Conv2dAlgorithm::kPixels) {
@@ -38,9 +38,10 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
     return 1 / (filled * few) + (copy + (channels_last ? kTranspose : 0) / depth) * vectors / channels;
   }
   const double filled = channels / round_up(c.out_channels, machine.columns());
-  const int64_t last = c.w.first + (c.w.count - 1) * c.w.step + (c.out_w - 1) * c.w.stride;
-  const int64_t before = std::max<int64_t>(0, -std::min(c.w.first, c.w.first + last));
-  const int64_t after = std::max<int64_t>(0, last + 1 - c.source_w);
+  const int64_t end = c.w.first + (c.w.count - 1) * c.w.step;
+  const int64_t before = std::max<int64_t>(0, -std::min(c.w.first, end));
+  const int64_t after = std::max<int64_t>(
+      0, std::max(c.w.first, end) + (c.out_w - 1) * c.w.stride + 1 - c.source_w);
   const StripLine w(c.w, c.out_w);
   const int64_t pitch = w.size - (c.w.stride == 1 ? std::min(before, after) : 0);
   const double in_vain = static_cast<double>(std::max(pitch, c.out_w)) / c.out_w;
@@ -50,8 +51,8 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
 
 }  // namespace
 
-Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_last,
-                            const Machine& machine, Conv2dAlgorithm wanted) {
+Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remainders,
+                            bool channels_last, const Machine& machine, Conv2dAlgorithm wanted) {
   Conv2dPlan plan{};
   if (wanted == Conv2dAlgorithm::kAutomatic) wanted = forced.load(std::memory_order_relaxed);
   if (wanted == Conv2dAlgorithm::kDepthwise) wanted = Conv2dAlgorithm::kAutomatic;
@@ -74,7 +75,7 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_l
   plan.tiles = ceil_div(c.out_channels, plan.channel_tile);
 
   // Strips: whole images where they are small, else whole rows, else parts of a row.
-  const int64_t image = std::max<int64_t>(1, c.out_h * c.out_w), others = plan.tiles * count;
+  const int64_t image = std::max<int64_t>(1, c.out_h * c.out_w), others = plan.tiles * groups;
   plan.strip_images = 1;
   plan.strip_rows = std::max<int64_t>(c.out_h, 1);
   plan.strip_cols = std::max<int64_t>(c.out_w, 1);
@@ -93,12 +94,19 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t count, bool channels_l
   }
   plan.strips = ceil_div(c.batch, plan.strip_images) * ceil_div(c.out_h, plan.strip_rows) *
                 ceil_div(c.out_w, plan.strip_cols);
-  plan.items = count * plan.tiles * plan.strips;
+  // Few strips in a run let threads share them evenly, many let them share packed weights.
+  plan.run = 1;
+  if (remainders > 1) {
+    const int64_t runs = ceil_div(8 * machine.threads, others);
+    plan.run = ceil_div(plan.strips, std::min(plan.strips, round_up(runs, machine.threads)));
+  }
+  plan.items = groups * plan.tiles * ceil_div(plan.strips, plan.run);
   const int64_t strip_pixels = plan.strip_images * plan.strip_rows * plan.strip_cols;
-  plan.work = static_cast<double>(plan.channel_tile) * strip_pixels * c.depth();
+  plan.work = static_cast<double>(plan.channel_tile) * strip_pixels * c.depth() * plan.run;
 
   const int64_t packed_channels = round_up(plan.channel_tile, pixels ? 1 : panel) + panel;
-  plan.keep_weights = c.depth() * packed_channels * bytes <= kKeptWeights;
+  plan.keep_weights =
+      plan.strips > 1 && c.depth() * packed_channels * bytes <= kKeptWeights;
   // Correlations with a tap less per dimension have more channels in a block.
   for (int64_t fewer = 0; fewer < 4; ++fewer) {
     Correlation some = c;
@@ -145,16 +153,18 @@ bool takes_depthwise(const Conv2dShape& s) {
 }
 
 Conv2dPlan plan_forward(const Conv2dShape& s, bool channels_last, const Machine& machine) {
-  return plan_correlation(forward_correlation(s), s.groups, channels_last, machine,
+  return plan_correlation(forward_correlation(s), s.groups, 1, channels_last, machine,
                           Conv2dAlgorithm::kAutomatic);
 }
 
 Conv2dPlan plan_backward_input(const Conv2dShape& s, bool channels_last, const Machine& machine) {
   const int64_t remainders = std::min(s.stride_h, s.in_h) * std::min(s.stride_w, s.in_w);
   Correlation largest = backward_correlation(s, 0, 0);
-  largest.h = most_backward_taps(s.kernel_h, s.stride_h, s.dilation_h);
-  largest.w = most_backward_taps(s.kernel_w, s.stride_w, s.dilation_w);
-  return plan_correlation(largest, s.groups * remainders, channels_last, machine,
+  if (remainders > 1) {
+    largest.h = most_backward_taps(s.kernel_h, s.stride_h, s.dilation_h);
+    largest.w = most_backward_taps(s.kernel_w, s.stride_w, s.dilation_w);
+  }
+  return plan_correlation(largest, s.groups, remainders, channels_last, machine,
                           Conv2dAlgorithm::kAutomatic);
 }
 

@@ -22,7 +22,8 @@ struct Conv2dPlan {
   Conv2dAlgorithm algorithm;
   int64_t channel_tile;                          // output channels of an item of work
   int64_t strip_images, strip_rows, strip_cols;  // its pixels: part of an image, or whole images
-  int64_t tiles, strips;                         // per correlation
+  int64_t tiles, strips;                         // of a group
+  int64_t run;                                   // strips in an item of work
   bool keep_weights;      // packed weights of a tile fit the scratch and serve many strips
   int64_t weight_elements, source_elements, bias_elements, sum_elements;
   bool totals;
@@ -49,9 +50,10 @@ struct Conv2dWeightPlan {
 
 Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, const Machine& machine);
 
-/// For `count` correlations no larger than the given one.
-Conv2dPlan plan_correlation(const Correlation& correlation, int64_t count, bool channels_last,
-                            const Machine& machine, Conv2dAlgorithm wanted);
+/// For `groups` times as many correlations as there are remainders of the stride, none larger than
+/// the given one.
+Conv2dPlan plan_correlation(const Correlation& correlation, int64_t groups, int64_t remainders,
+                            bool channels_last, const Machine& machine, Conv2dAlgorithm wanted);
 
 /// The algorithm that all plans take, if they can; kAutomatic: each what it finds fastest.
 void force_conv2d_algorithm(Conv2dAlgorithm algorithm);

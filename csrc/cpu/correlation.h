@@ -77,6 +77,16 @@ inline TapLine most_backward_taps(int64_t kernel, int64_t stride, int64_t dilati
   return {(kernel - 1) / step + 1, 0, -(dilation / common), 0, step, 1};
 }
 
+/// Whether there are inputs between the steps of the stride that no output reads. (Inputs beyond the
+/// last step meet taps outside of grad_out.)
+inline bool some_inputs_meet_no_tap(const Conv2dShape& s) {
+  return s.out_channels == 0 ||
+         s.kernel_h * greatest_common_divisor(s.stride_h, s.dilation_h) < s.stride_h ||
+         s.kernel_w * greatest_common_divisor(s.stride_w, s.dilation_w) < s.stride_w ||
+         greatest_common_divisor(s.stride_h, s.dilation_h) > 1 ||
+         greatest_common_divisor(s.stride_w, s.dilation_w) > 1;
+}
+
 /// How a row (or column) of the source lies in a strip. Outputs a stride apart lie next to each
 /// other, so every tap reads at a fixed offset from them: positions are sorted by their remainder,
 /// one class for each that a tap meets. Where little would be shared between taps, as with a large

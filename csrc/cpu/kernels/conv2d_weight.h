@@ -87,10 +87,41 @@ struct WeightGradient {
     return TileSums<P>{sums, plan.sum_row, totals, {nullptr, 0, 0}}.at(row, col);
   }
 
+  // Both operands are multiplied as they lie in the caller's tensors where their channels follow each
+  // other, the only tap is always inside of the image, and few channels would reuse packed copies.
+  static constexpr int64_t kMostDirect = 64;
+  bool direct(int64_t channels) const {
+    const Conv2dArgs<const T, T, const T>& conv = args.conv;
+    return sizeof(T) == sizeof(P) && sizes.taps() == 1 &&
+           least(sizes.channels, sizes.out_channels) <= kMostDirect && conv.x.c == 1 && conv.out.c == 1 &&
+           channels % kPanelCols<P> == 0 && sizes.h.first == 0 && sizes.w.first == 0 &&
+           (sizes.out_h - 1) * sizes.h.stride < sizes.source_h &&
+           (sizes.out_w - 1) * sizes.w.stride < sizes.source_w;
+  }
+  void add_direct(int64_t group, const Portion& p, int64_t number, int64_t out_channel,
+                  int64_t out_channels, int64_t channel, int64_t channels) const {
+    const View4<const T>& g = args.conv.out;
+    const View4<const T>& x = args.conv.x;
+    fill_pixels(p, g.n, g.h, g.w, row_table);
+    fill_pixels(p, x.n, x.h * sizes.h.stride, x.w * sizes.w.stride, col_table);
+    if constexpr (sizeof(T) == sizeof(P)) {
+      const P* from = g.data + p.image * g.n + p.row * g.h + p.col * g.w +
+                      group * sizes.out_channels + out_channel;
+      const P* with = x.data + p.image * x.n + p.row * sizes.h.stride * x.h +
+                      p.col * sizes.w.stride * x.w + group * sizes.channels + channel;
+      sums_at(0, 0).add_block(number, out_channels, channels, p.images * p.rows * p.cols,
+                              {from, 1, 1, row_table, panel_rows(out_channels)},
+                              {with, 1, col_table, kPanelCols<P>});
+    }
+  }
+
   // Input channels in the lanes: sums[tap][out channel][in channel]
   void add_input_channels(int64_t group, int64_t block, int64_t number, int64_t out_channel,
                           int64_t out_channels, int64_t channel, int64_t channels) const {
     const Portion p = pixels_at(block);
+    if (direct(channels)) {
+      return add_direct(group, p, number, out_channel, out_channels, channel, channels);
+    }
     const int64_t depth = p.images * p.rows * p.cols;
     const int64_t height = panel_rows(out_channels);
     const int64_t width = out_channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;

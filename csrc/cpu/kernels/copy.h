@@ -50,7 +50,15 @@ inline void copy_run(const T* in, P* out, int64_t n) {
 template <class T, class P>
 inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
   if (in_stride == 1 && out_stride == 1) return copy_run(in, out, n);
-  for (int64_t i = 0; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
+  constexpr int64_t kStep = kLanes<Accumulator<P>>;
+  int64_t done = 0;
+  if (in_stride == 2 && out_stride == 1) {  // the last element read is not the last of a vector
+    for (; done + kStep < n; done += kStep) {
+      const T* from = in + 2 * done;
+      store(out + done, every_second<0, Accumulator<P>>(load(from), load(from + kStep)));
+    }
+  }
+  for (int64_t i = done; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
 }
 
 // out[k, i] = in[i, k] for one square of lanes, of which `height` i and `width` k exist.
@@ -97,11 +105,14 @@ inline void copy_transposed(const T* in, int64_t in_i, int64_t ni, int64_t nk, P
   }
 }
 
+// Fewer are copied one by one in less time.
+constexpr int64_t kFewColumns = kLanes<float> / 4;
+
 // out[k * out_k + i * out_i] = in[i * in_i + k * in_k]
 template <class T, class P>
 void copy_block(const T* in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out,
                 int64_t out_i, int64_t out_k) {
-  if (out_i == 1 && in_i != 1 && in_k == 1 && nk > 1) {
+  if (out_i == 1 && in_i != 1 && in_k == 1 && nk >= kFewColumns) {
     return copy_transposed(in, in_i, ni, nk, out, out_k);
   }
   if (out_i != 1 && out_k == 1) {  // contiguous the other way round

@@ -47,6 +47,22 @@ void pack_weights(const CorrelationArgs<T>& args, const Block& block, const Port
   if (ordered && args.weight_in == taps) {
     return pack_panels(first + tap_offset, args.weight_out, 1, portion.channels, depth, width, out);
   }
+  if (args.weight_out == 1) {  // rows of all channels lie in one piece
+    if (portion.channels % width != 0) {
+      const int64_t last = portion.channels / width * width;
+      fill_zero(out + last * depth, 1, depth * width);
+    }
+    for (int64_t k = 0; k < depth; ++k) {
+      const int64_t channel = k / taps, row = block.row + k % taps / block.cols;
+      const int64_t col = block.col + k % taps % block.cols;
+      const T* from = first + tap_offset + channel * args.weight_in +
+                      row * c.h.weight_step * args.weight_h + col * c.w.weight_step * args.weight_w;
+      for (int64_t i = 0; i < portion.channels; i += width) {
+        copy_run(from + i, out + i * depth + k * width, least(width, portion.channels - i));
+      }
+    }
+    return;
+  }
   for (int64_t i = 0; i < portion.channels; i += width) {
     P* panel = out + i * depth;
     const int64_t here = least(width, portion.channels - i);
@@ -283,8 +299,19 @@ struct Correlator {
   }
 };
 
-// Items are (correlation, tile of channels, strip of pixels); those that share weights follow each
-// other.
+// Items are (group, tile of channels, run of strips); those that share weights follow each other.
+struct CorrelationItem {
+  int64_t group, tile, first, last;
+
+  CorrelationItem(const Conv2dPlan& plan, int64_t item) {
+    const int64_t runs = ceil_div(plan.strips, plan.run);
+    first = item % runs * plan.run;
+    last = least(first + plan.run, plan.strips);
+    tile = item / runs % plan.tiles;
+    group = item / runs / plan.tiles;
+  }
+};
+
 template <class T>
 void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin, int64_t end,
             void* scratch) {
@@ -293,18 +320,21 @@ void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t be
                          args.weight.c,          args.weight.h, args.weight.w,    args.bias,
                          args.bias_stride,       args.out};
   Correlator<T> correlator(plan, scratch);
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t strip = item % plan.strips, number = item / plan.strips;
-    const int64_t tile = number % plan.tiles, group = number / plan.tiles;
-    const int64_t channel = group * one.sizes.out_channels;
-    one.source.data = args.x.data + group * one.sizes.channels * args.x.c;
+  for (int64_t i = begin; i < end; ++i) {
+    const CorrelationItem item(plan, i);
+    const int64_t channel = item.group * one.sizes.out_channels;
+    one.source.data = args.x.data + item.group * one.sizes.channels * args.x.c;
     one.weight = args.weight.data + channel * args.weight.n;
     if (args.bias != nullptr) one.bias = args.bias + channel * args.bias_stride;
     one.out.data = args.out.data + channel * args.out.c;
-    correlator.run(one, number, tile, strip);
+    for (int64_t strip = item.first; strip < item.last; ++strip) {
+      correlator.run(one, item.group * plan.tiles + item.tile, item.tile, strip);
+    }
   }
 }
 
+// Each item visits the inputs of every remainder, so that threads share the work evenly although
+// remainders meet different numbers of taps. Where there are none the caller has put zeros.
 template <class T>
 void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
                            int64_t begin, int64_t end, void* scratch) {
@@ -322,17 +352,21 @@ void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dP
                          {nullptr, args.x.n, args.x.c, args.x.h * s.stride_h,
                           args.x.w * s.stride_w}};
   Correlator<T> correlator(plan, scratch);
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t strip = item % plan.strips, number = item / plan.strips;
-    const int64_t tile = number % plan.tiles, rest = number / plan.tiles;
-    const int64_t w = rest % remainders_w, h = rest / remainders_w % remainders_h;
-    const int64_t group = rest / remainders_w / remainders_h;
-    one.sizes = backward_correlation(s, h, w);
-    const int64_t channel = group * one.sizes.channels;
-    one.source.data = args.out.data + channel * args.out.c;
-    one.weight = args.weight.data + channel * args.weight.n;
-    one.out.data = args.x.data + group * one.sizes.out_channels * args.x.c + h * args.x.h +
-                   w * args.x.w;
-    correlator.run(one, number, tile, strip);
+  for (int64_t i = begin; i < end; ++i) {
+    const CorrelationItem item(plan, i);
+    for (int64_t remainder = 0; remainder < remainders_h * remainders_w; ++remainder) {
+      const int64_t h = remainder / remainders_w, w = remainder % remainders_w;
+      one.sizes = backward_correlation(s, h, w);
+      if (one.sizes.depth() == 0) continue;
+      const int64_t channel = item.group * one.sizes.channels;
+      one.source.data = args.out.data + channel * args.out.c;
+      one.weight = args.weight.data + channel * args.weight.n;
+      one.out.data = args.x.data + item.group * one.sizes.out_channels * args.x.c + h * args.x.h +
+                     w * args.x.w;
+      const int64_t number = (item.group * plan.tiles + item.tile) * remainders_h * remainders_w;
+      for (int64_t strip = item.first; strip < item.last; ++strip) {
+        correlator.run(one, number + remainder, item.tile, strip);
+      }
+    }
   }
 }
