@@ -4,7 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "cpu/allocate.h"
-#include "cpu/conv2d_plan.h"
+#include "cpu/explain.h"
 #include "cpu/fma_peak.h"
 #include "cpu/isa.h"
 
@@ -16,7 +16,13 @@ PYBIND11_MODULE(_C, m) {
       "get_isa", [] { return std::string(torchconv::kernels().name); },
       "The instruction set in use.");
   m.def("set_isa", &torchconv::set_isa, pybind11::arg("name"), "Puts an instruction set in use.");
-  m.def("force", [](int a) { torchconv::force_conv2d_algorithm(torchconv::Conv2dAlgorithm(a)); });
+  m.def("get_conv2d_algorithm", &torchconv::forced_conv2d_algorithm_name,
+        "The algorithm that convolutions are to take.");
+  m.def("set_conv2d_algorithm", &torchconv::force_conv2d_algorithm, pybind11::arg("name"),
+        "Has convolutions take an algorithm where they can.");
+  m.def("explain_conv2d", &torchconv::explain_conv2d, pybind11::arg("sizes"),
+        pybind11::arg("element_bytes"), pybind11::arg("channels_last"),
+        "The plans of a convolution and of its two gradients, from the numbers of Conv2dShape.");
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
         "Switches huge pages for large results.");

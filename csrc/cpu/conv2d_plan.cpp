@@ -1,8 +1,6 @@
 #include "cpu/conv2d_plan.h"
-#include "cpu/depthwise.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "cpu/kernels.h"
 
@@ -15,8 +13,6 @@ constexpr int64_t kStripPixels = 384;
 constexpr int64_t kMostChannelTile = 256;
 /// Packed weights are kept for many strips if they take no more than this.
 constexpr int64_t kKeptWeights = int64_t(4) << 20;
-
-std::atomic<Conv2dAlgorithm> forced{Conv2dAlgorithm::kAutomatic};
 
 /// Estimated time of an algorithm, in units of the multiplications if all lanes were filled.
 double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
@@ -52,13 +48,11 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
 }  // namespace
 
 Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remainders,
-                            bool channels_last, const Machine& machine, Conv2dAlgorithm wanted) {
+                            bool channels_last, const Machine& machine) {
   Conv2dPlan plan{};
-  if (wanted == Conv2dAlgorithm::kAutomatic) wanted = forced.load(std::memory_order_relaxed);
-  if (wanted == Conv2dAlgorithm::kDepthwise) wanted = Conv2dAlgorithm::kAutomatic;
-  plan.algorithm = wanted;
+  plan.algorithm = forced_conv2d_algorithm();
   const bool empty = c.depth() == 0 || c.out_h == 0 || c.out_w == 0;
-  if (wanted == Conv2dAlgorithm::kAutomatic) {
+  if (plan.algorithm != Conv2dAlgorithm::kChannels && plan.algorithm != Conv2dAlgorithm::kPixels) {
     const bool channels = !empty && cost(c, Conv2dAlgorithm::kChannels, channels_last, machine) <=
                                         cost(c, Conv2dAlgorithm::kPixels, channels_last, machine);
     plan.algorithm = channels ? Conv2dAlgorithm::kChannels : Conv2dAlgorithm::kPixels;
@@ -143,18 +137,8 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
   return plan;
 }
 
-void force_conv2d_algorithm(Conv2dAlgorithm algorithm) { forced.store(algorithm); }
-Conv2dAlgorithm forced_conv2d_algorithm() { return forced.load(); }
-
-bool takes_depthwise(const Conv2dShape& s) {
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
-  return is_depthwise(s) &&
-         (wanted == Conv2dAlgorithm::kAutomatic || wanted == Conv2dAlgorithm::kDepthwise);
-}
-
 Conv2dPlan plan_forward(const Conv2dShape& s, bool channels_last, const Machine& machine) {
-  return plan_correlation(forward_correlation(s), s.groups, 1, channels_last, machine,
-                          Conv2dAlgorithm::kAutomatic);
+  return plan_correlation(forward_correlation(s), s.groups, 1, channels_last, machine);
 }
 
 Conv2dPlan plan_backward_input(const Conv2dShape& s, bool channels_last, const Machine& machine) {
@@ -164,110 +148,7 @@ Conv2dPlan plan_backward_input(const Conv2dShape& s, bool channels_last, const M
     largest.h = most_backward_taps(s.kernel_h, s.stride_h, s.dilation_h);
     largest.w = most_backward_taps(s.kernel_w, s.stride_w, s.dilation_w);
   }
-  return plan_correlation(largest, s.groups, remainders, channels_last, machine,
-                          Conv2dAlgorithm::kAutomatic);
-}
-
-namespace {
-
-/// Share of the peak that a panel of so few rows reaches.
-double filled_rows(int64_t rows, const Machine& machine) {
-  const int64_t panel = ceil_div(rows, ceil_div(rows, machine.lanes.gemm_rows));
-  return std::min(1.0, 0.3 + 1.5 * panel / machine.lanes.gemm_rows);
-}
-
-}  // namespace
-
-Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machine) {
-  constexpr int64_t kMostSums = int64_t(1) << 17, kMostPartial = int64_t(1) << 19;
-  constexpr int64_t kMostChunks = 16, kLeastTerms = 2048, kWorthSplitting = 16;
-  const Correlation c = forward_correlation(s);
-  const int64_t lanes = machine.columns(), taps = c.taps();
-  Conv2dWeightPlan plan{};
-
-  const auto filled = [lanes](int64_t channels) {
-    return static_cast<double>(channels) / round_up(channels, lanes);
-  };
-  plan.output_channels_in_lanes =
-      s.dilation_w == 1 && taps <= kTileDepth &&
-      filled(c.out_channels) * filled_rows(s.kernel_w, machine) >
-          filled(c.channels) * filled_rows(c.out_channels, machine);
-
-  plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, kTileDepth));
-  plan.block_rows = plan.block_images = 1;
-  if (plan.block_cols == c.out_w) {
-    plan.block_rows = std::min(c.out_h, kTileDepth / c.out_w);
-    plan.block_rows = ceil_div(c.out_h, ceil_div(c.out_h, plan.block_rows));
-  }
-  if (plan.block_rows == c.out_h && plan.block_cols == c.out_w) {
-    plan.block_images = std::min(c.batch, kTileDepth / (c.out_h * c.out_w));
-  }
-  plan.blocks = ceil_div(c.batch, plan.block_images) * ceil_div(c.out_h, plan.block_rows) *
-                ceil_div(c.out_w, plan.block_cols);
-
-  // Chunks, where the gradient is too small to be shared out in tiles.
-  const int64_t size = s.out_channels * c.channels * taps;
-  const int64_t natural = s.groups * ceil_div<int64_t>(c.out_channels, 32) *
-                          ceil_div<int64_t>(c.channels, 64);
-  const int64_t terms = c.batch * c.out_h * c.out_w;
-  plan.chunks = std::max<int64_t>(
-      1, std::min({kMostChunks, ceil_div(kWorthSplitting, natural), kMostPartial / size,
-                   terms / kLeastTerms, plan.blocks}));
-  plan.chunks = ceil_div(plan.blocks, ceil_div(plan.blocks, plan.chunks));
-
-  // Tiles whose sums stay in the L2 cache.
-  const int64_t panel = 4 * lanes, rows = machine.lanes.gemm_rows;
-  const int64_t parts = s.groups * plan.chunks;
-  int64_t most_in = c.channels, most_out = c.out_channels;
-  while (taps * most_in * most_out > kMostSums && (most_in > panel || most_out > panel)) {
-    (most_in >= most_out ? most_in : most_out) /= 2;
-    most_in = std::max(most_in, std::min(c.channels, panel));
-    most_out = std::max(most_out, std::min(c.out_channels, panel));
-  }
-  const int64_t in_parts = ceil_div(c.channels, most_in);
-  const int64_t out_parts =
-      share(c.out_channels, most_out, 2 * rows, in_parts * parts, machine.threads);
-  plan.in_channel_tile = ceil_div(c.channels, in_parts);
-  plan.out_channel_tile = ceil_div(c.out_channels, out_parts);
-  if (plan.output_channels_in_lanes) {
-    plan.out_channel_tile = std::min(c.out_channels, round_up(plan.out_channel_tile, lanes));
-  } else {
-    plan.in_channel_tile = std::min(c.channels, round_up(plan.in_channel_tile, 2 * lanes));
-  }
-  plan.in_channel_tiles = ceil_div(c.channels, plan.in_channel_tile);
-  plan.tiles = plan.in_channel_tiles * ceil_div(c.out_channels, plan.out_channel_tile);
-  plan.items = parts * plan.tiles;
-  plan.work = static_cast<double>(plan.in_channel_tile) * plan.out_channel_tile * taps * terms /
-              plan.chunks;
-
-  const int64_t depth = plan.block_images * plan.block_rows * plan.block_cols;
-  plan.grad_elements = (round_up(plan.out_channel_tile, panel) + panel) * depth;
-  if (plan.output_channels_in_lanes) {
-    Correlation dense = c;
-    dense.h.stride = dense.w.stride = 1;
-    const StripLine h(dense.h, (plan.block_rows - 1) * s.stride_h + 1);
-    const StripLine w(dense.w, (plan.block_cols - 1) * s.stride_w + 1);
-    plan.strip_elements =
-        plan.in_channel_tile * plan.block_images * h.classes * w.classes * (h.size + 1) * w.size;
-    plan.sum_row = round_up(plan.out_channel_tile, lanes);
-    plan.sum_elements = plan.in_channel_tile * taps * plan.sum_row;
-  } else {
-    const Block first = Blocks(c, kTileDepth)[0];
-    TapLine taps_h = c.h, taps_w = c.w;
-    taps_h.count = first.rows;
-    taps_w.count = first.cols;
-    const StripLine h(taps_h, plan.block_rows), w(taps_w, plan.block_cols);
-    plan.strip_elements = plan.block_images * h.classes * w.classes * (h.size + 1) * w.size * panel;
-    plan.sum_row = round_up(plan.in_channel_tile, lanes);
-    plan.sum_elements = taps * plan.out_channel_tile * plan.sum_row;
-  }
-  plan.totals = ceil_div(plan.blocks, plan.chunks) > kSpanBlocks;
-  const int64_t bytes = machine.accumulator_bytes;
-  plan.scratch_bytes = 2 * cache_lines(kTileDepth * sizeof(int64_t)) +
-                       cache_lines(plan.grad_elements * bytes) +
-                       cache_lines(plan.strip_elements * bytes) +
-                       (plan.totals ? 2 : 1) * cache_lines(plan.sum_elements * bytes);
-  return plan;
+  return plan_correlation(largest, s.groups, remainders, channels_last, machine);
 }
 
 }  // namespace torchconv

@@ -53,11 +53,26 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, const Machine& m
 /// For `groups` times as many correlations as there are remainders of the stride, none larger than
 /// the given one.
 Conv2dPlan plan_correlation(const Correlation& correlation, int64_t groups, int64_t remainders,
-                            bool channels_last, const Machine& machine, Conv2dAlgorithm wanted);
+                            bool channels_last, const Machine& machine);
 
-/// The algorithm that all plans take, if they can; kAutomatic: each what it finds fastest.
-void force_conv2d_algorithm(Conv2dAlgorithm algorithm);
+/// The algorithm that all plans take, if they can; kAutomatic: each what it finds fastest. By name,
+/// force_conv2d_algorithm throws std::invalid_argument for one that there is not.
 Conv2dAlgorithm forced_conv2d_algorithm();
+std::string forced_conv2d_algorithm_name();
+void force_conv2d_algorithm(const std::string& name);
+
+/// What a user can read of a plan.
+struct Conv2dSummary {
+  std::string algorithm;
+  int64_t out_channels, images, rows, columns;  // of one item of work, or of a block of the sum
+  int64_t items, chunks;
+  int64_t scratch_bytes;  // of each thread
+};
+Conv2dSummary explain_forward(const Conv2dShape& shape, bool channels_last, const Machine& machine);
+Conv2dSummary explain_backward_input(const Conv2dShape& shape, bool channels_last,
+                                     const Machine& machine);
+Conv2dSummary explain_backward_weight(const Conv2dShape& shape, bool channels_last,
+                                      const Machine& machine);
 
 /// Whether a convolution goes a channel at a time.
 bool takes_depthwise(const Conv2dShape& shape);

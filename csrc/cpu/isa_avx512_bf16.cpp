@@ -13,6 +13,7 @@ namespace {
 #include "cpu/kernels/copy.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/tile.h"
+#include "cpu/kernels/gemm_bf16.h"
 #include "cpu/kernels/products.h"
 // clang-format on
 }  // namespace

@@ -13,7 +13,17 @@
 // a register; blocks are added in order to spans of kSpanBlocks blocks, and these to the result.
 // So few partial sums are much larger than a term, and long sums keep their accuracy.
 
-// How panels of P are multiplied. P is the accumulator type, or a group of narrower elements.
+// What packed panels of T hold: the type that it is computed in, unless an instruction multiplies
+// groups of kTerms neighbours along the sum.
+template <class T>
+struct PackedOf {
+  using type = Accumulator<T>;
+  static constexpr int64_t kTerms = 1;
+};
+template <class T>
+using Packed = typename PackedOf<T>::type;
+
+// How panels of P are multiplied.
 template <class P>
 struct Arithmetic {
   using Sum = P;

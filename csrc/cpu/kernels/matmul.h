@@ -1,15 +1,18 @@
 // out[rows, cols] = a[rows, depth] · b[depth, cols] + bias, any strides.
 
-// Where operands are multiplied as they lie, because too little reuses a packed copy: rows whose
-// elements are contiguous one way or the other, columns that are contiguous.
-template <class T, class P>
+// Packs the operands of a tile, or says where they lie if too little would reuse a packed copy.
+template <class T>
 struct MatMulTile {
+  using P = Packed<T>;
+
   const MatMulArgs<T>& args;
   const MatMulPlan& plan;
   int64_t* row_table;
   int64_t* col_table;
   P* packed_a;  // [kPackedRows, kTileDepth]
   P* packed_b;  // [col_tile, kTileDepth]
+
+  static int64_t packed_depth(int64_t depth) { return ceil_div(depth, PackedOf<T>::kTerms); }
 
   Rows<P> rows(int64_t row, int64_t count, int64_t k, int64_t depth) const {
     const T* a = args.a + row * args.a_row + k * args.a_col;
@@ -20,9 +23,9 @@ struct MatMulTile {
         return {a, args.a_row, args.a_row, row_table, panel};
       }
     }
-    fill_table(depth, panel, row_table);
+    fill_table(packed_depth(depth), panel, row_table);
     pack_panels(a, args.a_row, args.a_col, count, depth, panel, packed_a);
-    return {packed_a, depth, 1, row_table, panel};
+    return {packed_a, packed_depth(depth), 1, row_table, panel};
   }
 
   Cols<P> cols(int64_t col, int64_t count, int64_t panel, int64_t k, int64_t depth) const {
@@ -33,27 +36,28 @@ struct MatMulTile {
         return {b, 1, col_table, panel};
       }
     }
-    fill_table(depth, panel, col_table);
+    fill_table(packed_depth(depth), panel, col_table);
     pack_panels(b, args.b_col, args.b_row, count, depth, panel, packed_b);
-    return {packed_b, depth, col_table, panel};
+    return {packed_b, packed_depth(depth), col_table, panel};
   }
 };
 
 template <class T>
 void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row, int64_t rows,
                  int64_t col, int64_t cols, void* memory) {
-  using P = Accumulator<T>;
+  using P = Packed<T>;
+  using Acc = Accumulator<T>;
   Scratch scratch{static_cast<char*>(memory)};
-  const MatMulTile<T, P> tile{args,
+  const MatMulTile<T> tile{args,
                               plan,
                               scratch.take<int64_t>(kTileDepth),
                               scratch.take<int64_t>(kTileDepth),
                               scratch.take<P>((kPackedRows + kGemmRows) * kTileDepth),
                               scratch.take<P>(plan.col_tile * kTileDepth)};
-  P* bias = scratch.take<P>(plan.bias_elements);
-  P* sums = scratch.take<P>(plan.row_tile * plan.col_tile);
+  Acc* bias = scratch.take<Acc>(plan.bias_elements);
+  Acc* sums = scratch.take<Acc>(plan.row_tile * plan.col_tile);
   const int64_t blocks = ceil_div(args.depth, kTileDepth);
-  P* totals = blocks > kSpanBlocks ? scratch.take<P>(plan.row_tile * plan.col_tile) : sums;
+  Acc* totals = blocks > kSpanBlocks ? scratch.take<Acc>(plan.row_tile * plan.col_tile) : sums;
   const T* first_bias =
       args.bias == nullptr ? nullptr
                            : args.bias + (args.bias_of_rows ? row : col) * args.bias_stride;
@@ -62,7 +66,7 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
                                     args.bias_of_rows ? rows : cols, bias)};
   T* out = args.out + row * args.out_row + col * args.out_col;
   bool direct = false;
-  if constexpr (sizeof(T) == sizeof(P)) {
+  if constexpr (sizeof(T) == sizeof(Acc)) {
     direct = args.out_col == 1 && blocks > 0 && blocks <= kSpanBlocks;
     if (direct) {
       total.sums = out;
@@ -79,12 +83,13 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
       const Cols<P> b = tile.cols(col + j, count, panel, k, depth);
       for (int64_t i = 0; i < rows; i += kPackedRows) {
         const int64_t some = least(kPackedRows, rows - i);
-        total.at(i, j).add_block(block, some, count, depth, tile.rows(row + i, some, k, depth), b);
+        total.at(i, j).add_block(block, some, count, tile.packed_depth(depth),
+                                 tile.rows(row + i, some, k, depth), b);
       }
     }
   }
   if (direct) return;
-  const P* result = total.finish(blocks, rows, cols);
+  const Acc* result = total.finish(blocks, rows, cols);
   copy_block(result, plan.col_tile, 1, rows, cols, out, args.out_row, args.out_col);
 }
 
