@@ -97,7 +97,7 @@ def test_every_kernel_is_vectorized(functions, isa):
     for element in ("float", "double"):  # those of the 16-bit types only jump to float's
         code = [c for n, c in functions.items() if f"{isa}::" in n and f"fma_peak<{element}>(" in n]
         assert any(register in c for c in code), element
-    micro = [c for n, c in functions.items() if f"{isa}::" in n and "MicroKernel" in n]
+    micro = [c for n, c in functions.items() if f"{isa}::" in n and "multiply_panel" in n]
     assert len(micro) >= 12
     assert all(register in code for code in micro)
 

@@ -43,9 +43,10 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
       return parallel_depthwise(args, forward_rows(s), forward_columns(s), depthwise);
     }
     const Conv2dPlan plan = plan_forward(s, args.out.c == 1 && args.out.w != 1, machine<T>());
-    parallel_with_scratch(
-        plan.items, plan.work, plan.scratch_bytes,
-        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, plan, begin, end, scratch); });
+    parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
+                          [&](int64_t begin, int64_t end, void* scratch) {
+                            kernel(args, plan, begin, end, scratch);
+                          });
   });
   return out;
 }
@@ -70,9 +71,10 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
     }
     if (some_inputs_meet_no_tap(s)) grad_x.zero_();
     const Conv2dPlan plan = plan_backward_input(s, args.x.c == 1 && args.x.w != 1, machine<T>());
-    parallel_with_scratch(
-        plan.items, plan.work, plan.scratch_bytes,
-        [&](int64_t begin, int64_t end, void* scratch) { kernel(args, plan, begin, end, scratch); });
+    parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
+                          [&](int64_t begin, int64_t end, void* scratch) {
+                            kernel(args, plan, begin, end, scratch);
+                          });
   });
   return grad_x;
 }

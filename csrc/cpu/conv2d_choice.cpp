@@ -19,8 +19,14 @@ Conv2dSummary depthwise_summary(const Conv2dShape& s) {
 }
 
 Conv2dSummary summary(const Conv2dPlan& plan) {
-  return {name_of(plan.algorithm), plan.channel_tile, plan.strip_images, plan.strip_rows,
-          plan.strip_cols,         plan.items,        1,                 plan.scratch_bytes};
+  return {name_of(plan.algorithm),
+          plan.channel_tile,
+          plan.strip_images,
+          plan.strip_rows,
+          plan.strip_cols,
+          plan.items,
+          1,
+          plan.scratch_bytes};
 }
 
 }  // namespace

@@ -24,20 +24,21 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
   const double channels = c.out_channels, depth = std::max<int64_t>(c.depth(), 1);
   const bool joined = c.taps() == 1 && c.w.stride == 1;
   const double run = joined ? vectors : std::min<double>(c.out_w, vectors);
-  const double copy = channels_last ? kTranspose * std::max(run, lanes) / run + kBegin / run
+  const double copy = channels_last    ? kTranspose * std::max(run, lanes) / run + kBegin / run
                       : c.w.stride > 1 ? kStrided
                                        : kCopy + kBegin / run;
   if (algorithm == Conv2dAlgorithm::kPixels) {
     const int64_t pixels = std::min<int64_t>(c.batch * c.out_h * c.out_w, 4096);
     const double filled = static_cast<double>(pixels) / round_up(pixels, machine.columns());
     const double few = std::min(1.0, 0.5 + channels / machine.lanes.gemm_rows);
-    return 1 / (filled * few) + (copy + (channels_last ? kTranspose : 0) / depth) * vectors / channels;
+    return 1 / (filled * few) +
+           (copy + (channels_last ? kTranspose : 0) / depth) * vectors / channels;
   }
   const double filled = channels / round_up(c.out_channels, machine.columns());
   const int64_t end = c.w.first + (c.w.count - 1) * c.w.step;
   const int64_t before = std::max<int64_t>(0, -std::min(c.w.first, end));
-  const int64_t after = std::max<int64_t>(
-      0, std::max(c.w.first, end) + (c.out_w - 1) * c.w.stride + 1 - c.source_w);
+  const int64_t after =
+      std::max<int64_t>(0, std::max(c.w.first, end) + (c.out_w - 1) * c.w.stride + 1 - c.source_w);
   const StripLine w(c.w, c.out_w);
   const int64_t pitch = w.size - (c.w.stride == 1 ? std::min(before, after) : 0);
   const double in_vain = static_cast<double>(std::max(pitch, c.out_w)) / c.out_w;
@@ -63,9 +64,9 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
   const int64_t panel = 4 * machine.columns(), bytes = machine.accumulator_bytes;
 
   const int64_t tiles = ceil_div(c.out_channels, kMostChannelTile);
-  plan.channel_tile = std::min(
-      c.out_channels, round_up(ceil_div(c.out_channels, tiles),
-                               pixels ? machine.lanes.gemm_rows : 2 * machine.columns()));
+  plan.channel_tile =
+      std::min(c.out_channels, round_up(ceil_div(c.out_channels, tiles),
+                                        pixels ? machine.lanes.gemm_rows : 2 * machine.columns()));
   plan.tiles = ceil_div(c.out_channels, plan.channel_tile);
 
   // Strips: whole images where they are small, else whole rows, else parts of a row.
@@ -75,13 +76,11 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
   plan.strip_cols = std::max<int64_t>(c.out_w, 1);
   if (2 * image <= kStripPixels) {
     const int64_t most = std::max<int64_t>(1, kStripPixels / image);
-    plan.strip_images =
-        ceil_div(c.batch, share(c.batch, most, 1, others, machine.threads));
+    plan.strip_images = ceil_div(c.batch, share(c.batch, most, 1, others, machine.threads));
   } else if (c.out_w <= kStripPixels) {
     const int64_t most = std::max<int64_t>(1, kStripPixels / c.out_w);
-    plan.strip_rows = ceil_div(
-        c.out_h, share(c.out_h, most, ceil_div<int64_t>(64, c.out_w), others * c.batch,
-                       machine.threads));
+    plan.strip_rows = ceil_div(c.out_h, share(c.out_h, most, ceil_div<int64_t>(64, c.out_w),
+                                              others * c.batch, machine.threads));
   } else {
     plan.strip_rows = 1;
     plan.strip_cols = ceil_div(c.out_w, ceil_div(c.out_w, kStripPixels));
@@ -99,8 +98,7 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
   plan.work = static_cast<double>(plan.channel_tile) * strip_pixels * c.depth() * plan.run;
 
   const int64_t packed_channels = round_up(plan.channel_tile, pixels ? 1 : panel) + panel;
-  plan.keep_weights =
-      plan.strips > 1 && c.depth() * packed_channels * bytes <= kKeptWeights;
+  plan.keep_weights = plan.strips > 1 && c.depth() * packed_channels * bytes <= kKeptWeights;
   // Correlations with a tap less per dimension have more channels in a block.
   for (int64_t fewer = 0; fewer < 4; ++fewer) {
     Correlation some = c;
@@ -124,9 +122,8 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
                                           round_up(plan.channel_tile, machine.columns()));
     }
     plan.source_elements = std::max(plan.source_elements, source);
-    plan.weight_elements =
-        std::max(plan.weight_elements,
-                 (plan.keep_weights ? some.depth() : block_depth) * packed_channels);
+    plan.weight_elements = std::max(
+        plan.weight_elements, (plan.keep_weights ? some.depth() : block_depth) * packed_channels);
     plan.totals = plan.totals || blocks.count() > kSpanBlocks;
   }
   plan.bias_elements = plan.channel_tile * (pixels ? panel : 1);

@@ -24,7 +24,7 @@ struct Conv2dPlan {
   int64_t strip_images, strip_rows, strip_cols;  // its pixels: part of an image, or whole images
   int64_t tiles, strips;                         // of a group
   int64_t run;                                   // strips in an item of work
-  bool keep_weights;      // packed weights of a tile fit the scratch and serve many strips
+  bool keep_weights;  // packed weights of a tile fit the scratch and serve many strips
   int64_t weight_elements, source_elements, bias_elements, sum_elements;
   bool totals;
   int64_t items;
@@ -39,7 +39,7 @@ struct Conv2dWeightPlan {
   bool output_channels_in_lanes;
   int64_t block_images, block_rows, block_cols, blocks;
   int64_t chunks;
-  int64_t out_channel_tile, in_channel_tile, in_channel_tiles, tiles;
+  int64_t out_channel_tile, in_channel_tile, in_channel_tiles, tap_rows, tap_cols, tiles;
   int64_t sum_row;
   bool totals;
   int64_t grad_elements, strip_elements, sum_elements;

@@ -45,12 +45,12 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
 
   // Chunks, where the gradient is too small to be shared out in tiles.
   const int64_t size = s.out_channels * c.channels * taps;
-  const int64_t natural = s.groups * ceil_div<int64_t>(c.out_channels, 32) *
-                          ceil_div<int64_t>(c.channels, 64);
+  const int64_t natural =
+      s.groups * ceil_div<int64_t>(c.out_channels, 32) * ceil_div<int64_t>(c.channels, 64);
   const int64_t terms = c.batch * c.out_h * c.out_w;
-  plan.chunks = std::max<int64_t>(
-      1, std::min({kMostChunks, ceil_div(kWorthSplitting, natural), kMostPartial / size,
-                   terms / kLeastTerms, plan.blocks}));
+  plan.chunks =
+      std::max<int64_t>(1, std::min({kMostChunks, ceil_div(kWorthSplitting, natural),
+                                     kMostPartial / size, terms / kLeastTerms, plan.blocks}));
   plan.chunks = ceil_div(plan.blocks, ceil_div(plan.blocks, plan.chunks));
 
   // Tiles whose sums stay in the L2 cache.
@@ -73,10 +73,17 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
     plan.in_channel_tile = std::min(c.channels, round_up(plan.in_channel_tile, 2 * lanes));
   }
   plan.in_channel_tiles = ceil_div(c.channels, plan.in_channel_tile);
-  plan.tiles = plan.in_channel_tiles * ceil_div(c.out_channels, plan.out_channel_tile);
+  const int64_t per_tap = plan.output_channels_in_lanes
+                              ? 1
+                              : plan.out_channel_tile * round_up(plan.in_channel_tile, lanes);
+  plan.tap_cols = std::min(c.w.count, std::max<int64_t>(1, 2 * kMostSums / per_tap));
+  plan.tap_rows =
+      std::min(c.h.count, std::max<int64_t>(1, 2 * kMostSums / per_tap / plan.tap_cols));
+  plan.tiles = plan.in_channel_tiles * ceil_div(c.out_channels, plan.out_channel_tile) *
+               ceil_div(c.h.count, plan.tap_rows) * ceil_div(c.w.count, plan.tap_cols);
   plan.items = parts * plan.tiles;
-  plan.work = static_cast<double>(plan.in_channel_tile) * plan.out_channel_tile * taps * terms /
-              plan.chunks;
+  plan.work = static_cast<double>(plan.in_channel_tile) * plan.out_channel_tile * plan.tap_rows *
+              plan.tap_cols * terms / plan.chunks;
 
   const int64_t depth = plan.block_images * plan.block_rows * plan.block_cols;
   plan.grad_elements = (round_up(plan.out_channel_tile, panel) + panel) * depth;
@@ -90,14 +97,17 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
     plan.sum_row = round_up(plan.out_channel_tile, lanes);
     plan.sum_elements = plan.in_channel_tile * taps * plan.sum_row;
   } else {
-    const Block first = Blocks(c, kTileDepth)[0];
+    Correlation tile = c;
+    tile.h.count = plan.tap_rows;
+    tile.w.count = plan.tap_cols;
+    const Block first = Blocks(tile, kTileDepth)[0];
     TapLine taps_h = c.h, taps_w = c.w;
     taps_h.count = first.rows;
     taps_w.count = first.cols;
     const StripLine h(taps_h, plan.block_rows), w(taps_w, plan.block_cols);
     plan.strip_elements = plan.block_images * h.classes * w.classes * (h.size + 1) * w.size * panel;
     plan.sum_row = round_up(plan.in_channel_tile, lanes);
-    plan.sum_elements = taps * plan.out_channel_tile * plan.sum_row;
+    plan.sum_elements = plan.tap_rows * plan.tap_cols * plan.out_channel_tile * plan.sum_row;
   }
   plan.totals = ceil_div(plan.blocks, plan.chunks) > kSpanBlocks;
   const int64_t bytes = machine.accumulator_bytes;

@@ -1,7 +1,8 @@
 // The forward convolution and the gradient of its input as one thing: a sum over channels and taps
 // of a source image, for every pixel of a grid.
 //
-//   out[n, m, y, x] = Σ_{c, t, u} weight(m, c, t, u) · source[n, c, y · stride_h + h(t), x · stride_w + w(u)]
+//   out[n, m, y, x] = Σ_{c, t, u} weight(m, c, t, u) · source[n, c, y · stride_h + h(t), x ·
+//   stride_w + w(u)]
 //
 // The gradient of the input is one such sum for each remainder of an input position by the stride:
 // positions with the same remainder meet the same taps, and step through grad_out one by one. So no
@@ -33,8 +34,8 @@ inline int64_t greatest_common_divisor(int64_t a, int64_t b) {
   return b == 0 ? (a < 0 ? -a : a) : greatest_common_divisor(b, a % b);
 }
 
-/// The taps of one dimension: tap t has weight number weight + t · weight_step and reads, for output
-/// o, the source at o · stride + first + t · step.
+/// The taps of one dimension: tap t has weight number weight + t · weight_step and reads, for
+/// output o, the source at o · stride + first + t · step.
 struct TapLine {
   int64_t count;
   int64_t first, step;
@@ -77,8 +78,8 @@ inline TapLine most_backward_taps(int64_t kernel, int64_t stride, int64_t dilati
   return {(kernel - 1) / step + 1, 0, -(dilation / common), 0, step, 1};
 }
 
-/// Whether there are inputs between the steps of the stride that no output reads. (Inputs beyond the
-/// last step meet taps outside of grad_out.)
+/// Whether there are inputs between the steps of the stride that no output reads. (Inputs beyond
+/// the last step meet taps outside of grad_out.)
 inline bool some_inputs_meet_no_tap(const Conv2dShape& s) {
   return s.out_channels == 0 ||
          s.kernel_h * greatest_common_divisor(s.stride_h, s.dilation_h) < s.stride_h ||
@@ -156,8 +157,8 @@ inline Correlation backward_correlation(const Conv2dShape& s, int64_t remainder_
           s.out_h,
           s.out_w,
           s.group_in_channels(),
-          remainder_h < s.in_h ? ceil_div(s.in_h - remainder_h, s.stride_h) : 0,
-          remainder_w < s.in_w ? ceil_div(s.in_w - remainder_w, s.stride_w) : 0,
+          remainder_h < s.in_h ? (s.in_h - remainder_h - 1) / s.stride_h + 1 : 0,
+          remainder_w < s.in_w ? (s.in_w - remainder_w - 1) / s.stride_w + 1 : 0,
           backward_taps(s.kernel_h, s.stride_h, s.pad_top, s.dilation_h, remainder_h),
           backward_taps(s.kernel_w, s.stride_w, s.pad_left, s.dilation_w, remainder_w)};
 }
@@ -189,10 +190,10 @@ class Blocks {
   }
   int64_t count() const { return count_; }
   Block operator[](int64_t index) const {
-    const int64_t col = index % col_blocks_ * cols_, row = index / col_blocks_ % row_blocks_ * rows_;
+    const int64_t col = index % col_blocks_ * cols_,
+                  row = index / col_blocks_ % row_blocks_ * rows_;
     const int64_t channel = index / col_blocks_ / row_blocks_ * channels_;
-    return {channel, least(channels_, c_.channels - channel),
-            row,     least(rows_, c_.h.count - row),
+    return {channel, least(channels_, c_.channels - channel), row, least(rows_, c_.h.count - row),
             col,     least(cols_, c_.w.count - col)};
   }
 

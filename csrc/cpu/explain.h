@@ -11,11 +11,11 @@
 namespace torchconv {
 
 /// Algorithm; channels, images, rows and columns of a portion; items, chunks, scratch per thread.
-using Conv2dExplanation = std::tuple<std::string, int64_t, int64_t, int64_t, int64_t, int64_t,
-                                     int64_t, int64_t>;
+using Conv2dExplanation =
+    std::tuple<std::string, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
 
-/// Forward, backward_input, backward_weight. Throws std::invalid_argument unless there are 18 sizes,
-/// those of Conv2dShape in its order.
+/// Forward, backward_input, backward_weight. Throws std::invalid_argument unless there are 18
+/// sizes, those of Conv2dShape in its order.
 std::vector<Conv2dExplanation> explain_conv2d(const std::vector<int64_t>& sizes,
                                               int64_t element_bytes, bool channels_last);
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "cpu/conv2d_plan.h"
-#include "cpu/plan.h"
 #include "cpu/depthwise.h"
+#include "cpu/plan.h"
 #include "shapes.h"
 
 namespace torchconv {
@@ -158,8 +158,8 @@ struct ProductKernels {
   // Over items of the plan.
   void (*conv2d)(const Conv2dForwardArgs<T>&, const Conv2dPlan&, int64_t begin, int64_t end,
                  void* scratch);
-  void (*conv2d_backward_input)(const Conv2dBackwardInputArgs<T>&, const Conv2dPlan&,
-                                int64_t begin, int64_t end, void* scratch);
+  void (*conv2d_backward_input)(const Conv2dBackwardInputArgs<T>&, const Conv2dPlan&, int64_t begin,
+                                int64_t end, void* scratch);
   // Over (group, chunk, tile), and then over output channels.
   void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, const Conv2dWeightPlan&,
                                  int64_t begin, int64_t end, void* scratch);

@@ -43,8 +43,8 @@ int64_t l2_cache_bytes() {
 MatMulPlan plan_matmul(const MatMulSizes& s, const Machine& machine) {
   MatMulPlan plan{};
   const int64_t panel_rows = machine.lanes.gemm_rows, panel_cols = 4 * machine.columns();
-  plan.direct_a = !machine.converts() && (s.a_row == 1 || s.a_col == 1) &&
-                  s.cols <= kColsToPackRows;
+  plan.direct_a =
+      !machine.converts() && (s.a_row == 1 || s.a_col == 1) && s.cols <= kColsToPackRows;
   plan.direct_b = !machine.converts() && s.b_col == 1 && s.rows <= kRowsToPackCols;
 
   // Half of the cache for the columns.

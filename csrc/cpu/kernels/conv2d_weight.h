@@ -1,5 +1,5 @@
-// The gradient of the weight: for every tap a product of grad_out, whose pixels are the terms of the
-// sum, with the input as the tap sees it.
+// The gradient of the weight: for every tap a product of grad_out, whose pixels are the terms of
+// the sum, with the input as the tap sees it.
 
 // Terms are taken in blocks of pixels: part of a row, rows of an image, or whole images.
 template <class T>
@@ -64,8 +64,8 @@ struct WeightGradient {
         for (int64_t y = 0; y < lines; ++y) {
           copy_block(g.data + (p.image + image) * g.n + (first + i) * g.c + (p.row + y) * g.h +
                          p.col * g.w,
-                     g.c, g.w, here, length,
-                     panel + (image * per_image + y * p.cols) * width, 1, width);
+                     g.c, g.w, here, length, panel + (image * per_image + y * p.cols) * width, 1,
+                     width);
         }
       }
     }
@@ -87,15 +87,16 @@ struct WeightGradient {
     return TileSums<P>{sums, plan.sum_row, totals, {nullptr, 0, 0}}.at(row, col);
   }
 
-  // Both operands are multiplied as they lie in the caller's tensors where their channels follow each
-  // other, the only tap is always inside of the image, and few channels would reuse packed copies.
+  // Both operands are multiplied as they lie in the caller's tensors where their channels follow
+  // each other, the only tap is always inside of the image, and few channels would reuse packed
+  // copies.
   static constexpr int64_t kMostDirect = 64;
   bool direct(int64_t channels) const {
     const Conv2dArgs<const T, T, const T>& conv = args.conv;
     return sizeof(T) == sizeof(P) && sizes.taps() == 1 &&
-           least(sizes.channels, sizes.out_channels) <= kMostDirect && conv.x.c == 1 && conv.out.c == 1 &&
-           channels % kPanelCols<P> == 0 && sizes.h.first == 0 && sizes.w.first == 0 &&
-           (sizes.out_h - 1) * sizes.h.stride < sizes.source_h &&
+           least(sizes.channels, sizes.out_channels) <= kMostDirect && conv.x.c == 1 &&
+           conv.out.c == 1 && channels % kPanelCols<P> == 0 && sizes.h.first == 0 &&
+           sizes.w.first == 0 && (sizes.out_h - 1) * sizes.h.stride < sizes.source_h &&
            (sizes.out_w - 1) * sizes.w.stride < sizes.source_w;
   }
   void add_direct(int64_t group, const Portion& p, int64_t number, int64_t out_channel,
@@ -115,9 +116,20 @@ struct WeightGradient {
     }
   }
 
+  // The taps of a tile: a part of the rows and columns of the kernel.
+  Correlation with_taps(int64_t row, int64_t col) const {
+    Correlation part = sizes;
+    part.h.first += row * part.h.step;
+    part.h.count = least(plan.tap_rows, sizes.h.count - row);
+    part.w.first += col * part.w.step;
+    part.w.count = least(plan.tap_cols, sizes.w.count - col);
+    return part;
+  }
+
   // Input channels in the lanes: sums[tap][out channel][in channel]
-  void add_input_channels(int64_t group, int64_t block, int64_t number, int64_t out_channel,
-                          int64_t out_channels, int64_t channel, int64_t channels) const {
+  void add_input_channels(const Correlation& tile, int64_t group, int64_t block, int64_t number,
+                          int64_t out_channel, int64_t out_channels, int64_t channel,
+                          int64_t channels) const {
     const Portion p = pixels_at(block);
     if (direct(channels)) {
       return add_direct(group, p, number, out_channel, out_channels, channel, channels);
@@ -128,11 +140,11 @@ struct WeightGradient {
     pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, height);
     fill_table(depth, height, row_table);
     const Rows<P> rows{grad_out, depth, 1, row_table, height};
-    const Blocks passes(sizes, kTileDepth);  // of taps
+    const Blocks passes(tile, kTileDepth);  // of taps
     for (int64_t i = 0; i < passes.count(); ++i) {
       const Block taps = passes[i];
       if (taps.channel > 0) break;
-      Correlation part = sizes;
+      Correlation part = tile;
       part.h.first += taps.row * part.h.step;
       part.h.count = taps.rows;
       part.w.first += taps.col * part.w.step;
@@ -147,7 +159,7 @@ struct WeightGradient {
         }
         for (int64_t h = 0; h < taps.rows; ++h) {
           for (int64_t w = 0; w < taps.cols; ++w) {
-            const int64_t tap = (taps.row + h) * sizes.w.count + taps.col + w;
+            const int64_t tap = (taps.row + h) * tile.w.count + taps.col + w;
             const Cols<P> cols{strip + layout.offset(h, w) * width, 0, col_table, width};
             sums_at(tap * plan.out_channel_tile, c)
                 .add_block(number, out_channels, here, depth, rows, cols);
@@ -191,8 +203,9 @@ struct WeightGradient {
 
   // out[k, c, taps] as sums hold them; out may be the gradient or a partial one.
   template <class O>
-  void store(const View4<O>& out, const P* result, int64_t out_channels, int64_t channels) const {
-    const int64_t taps = sizes.taps(), kernel_w = sizes.w.count;
+  void store(const Correlation& tile, const View4<O>& out, const P* result, int64_t out_channels,
+             int64_t channels) const {
+    const int64_t taps = tile.taps(), kernel_w = tile.w.count;
     const bool ordered = out.w == 1 && out.h == kernel_w && taps > 1;
     const int64_t row = plan.sum_row;
     if (plan.output_channels_in_lanes) {
@@ -219,9 +232,15 @@ struct WeightGradient {
   }
 
   // One item: a tile of the gradient, summed over one chunk of the blocks.
-  void run(int64_t group, int64_t chunk, int64_t tile) const {
-    const int64_t k = tile / plan.in_channel_tiles * plan.out_channel_tile;
-    const int64_t c = tile % plan.in_channel_tiles * plan.in_channel_tile;
+  void run(int64_t group, int64_t chunk, int64_t number) const {
+    const int64_t tap_cols = ceil_div(sizes.w.count, plan.tap_cols);
+    const int64_t tap_rows = ceil_div(sizes.h.count, plan.tap_rows);
+    const int64_t col = number % tap_cols * plan.tap_cols;
+    const int64_t row = number / tap_cols % tap_rows * plan.tap_rows;
+    const int64_t rest = number / tap_cols / tap_rows;
+    const Correlation tile = with_taps(row, col);
+    const int64_t k = rest / plan.in_channel_tiles * plan.out_channel_tile;
+    const int64_t c = rest % plan.in_channel_tiles * plan.in_channel_tile;
     const int64_t out_channels = least(plan.out_channel_tile, sizes.out_channels - k);
     const int64_t channels = least(plan.in_channel_tile, sizes.channels - c);
     const int64_t per_chunk = ceil_div(plan.blocks, args.chunks);
@@ -231,21 +250,21 @@ struct WeightGradient {
       if (plan.output_channels_in_lanes) {
         add_output_channels(group, block, block - first, k, out_channels, c, channels);
       } else {
-        add_input_channels(group, block, block - first, k, out_channels, c, channels);
+        add_input_channels(tile, group, block, block - first, k, out_channels, c, channels);
       }
     }
     const int64_t rows = plan.sum_elements / plan.sum_row;
     const P* result = sums_at(0, 0).finish(last - first, rows, plan.sum_row);
     const View4<T>& w = args.conv.weight;
-    const int64_t from = group * sizes.out_channels + k, taps = sizes.taps();
+    const int64_t from = group * sizes.out_channels + k;
     if (args.partial == nullptr) {
-      return store<T>({w.data + from * w.n + c * w.c, w.n, w.c, w.h, w.w}, result, out_channels,
-                      channels);
+      T* out = w.data + from * w.n + c * w.c + row * w.h + col * w.w;
+      return store<T>(tile, {out, w.n, w.c, w.h, w.w}, result, out_channels, channels);
     }
-    P* partial = args.partial + ((chunk * args.conv.shape.out_channels + from) * sizes.channels + c) *
-                                    taps;
-    store<P>({partial, sizes.channels * taps, taps, sizes.w.count, 1}, result, out_channels,
-             channels);
+    const View4<P> partial{nullptr, sizes.depth(), sizes.taps(), sizes.w.count, 1};
+    P* out = args.partial + chunk * args.conv.shape.out_channels * partial.n + from * partial.n +
+             c * partial.c + row * partial.h + col;
+    store<P>(tile, {out, partial.n, partial.c, partial.h, 1}, result, out_channels, channels);
   }
 };
 

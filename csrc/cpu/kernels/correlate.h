@@ -77,9 +77,10 @@ void pack_weights(const CorrelationArgs<T>& args, const Block& block, const Port
     }
     for (int64_t t = 0; t < taps; ++t) {
       const int64_t row = block.row + t / block.cols, col = block.col + t % block.cols;
-      copy_block(from + row * c.h.weight_step * args.weight_h + col * c.w.weight_step * args.weight_w,
-                 args.weight_out, args.weight_in, here, block.channels, panel + t * width, 1,
-                 taps * width);
+      copy_block(
+          from + row * c.h.weight_step * args.weight_h + col * c.w.weight_step * args.weight_w,
+          args.weight_out, args.weight_in, here, block.channels, panel + t * width, 1,
+          taps * width);
     }
   }
 }
@@ -180,11 +181,10 @@ struct Correlator {
     const int64_t row = round_up(p.channels, kLanes<P>);
     const Blocks blocks(c, kTileDepth);
     const bool gapless = outputs == p.rows * p.cols;
-    TileSums<P> total{sums, row, totals,
-                      start_with_bias(args.bias == nullptr
-                                          ? nullptr
-                                          : args.bias + p.channel * args.bias_stride,
-                                      args.bias_stride, false, p.channels, bias)};
+    TileSums<P> total{
+        sums, row, totals,
+        start_with_bias(args.bias == nullptr ? nullptr : args.bias + p.channel * args.bias_stride,
+                        args.bias_stride, false, p.channels, bias)};
     T* out = out_at(args, p);
     bool direct = false;
     if constexpr (sizeof(T) == sizeof(P)) {
@@ -207,7 +207,8 @@ struct Correlator {
         add_direct(args, p, block, b, cols, total);
         continue;
       }
-      const int64_t channel_size = (ceil_div<int64_t>(p.images * layout.size, kLanes<P>) | 1) * kLanes<P>;
+      const int64_t channel_size =
+          (ceil_div<int64_t>(p.images * layout.size, kLanes<P>) | 1) * kLanes<P>;
       for (int64_t image = 0; image < p.images; ++image) {
         layout.fill(source_of(args, p.image + image), block.channel, block.channels,
                     source + image * layout.size, channel_size);
@@ -218,7 +219,8 @@ struct Correlator {
       }
       if (gapless && layout.size == outputs) {  // images, too, follow each other
         const int64_t all = p.images * outputs;
-        total.add_block(b, all, p.channels, depth, {source, 1, 1, row_table, panel_rows(all)}, cols);
+        total.add_block(b, all, p.channels, depth, {source, 1, 1, row_table, panel_rows(all)},
+                        cols);
         continue;
       }
       for (int64_t image = 0; image < p.images; ++image) {
@@ -245,11 +247,10 @@ struct Correlator {
     const int64_t width = p.channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
     const int64_t height = panel_rows(p.channels), row = round_up(pixels, kWideCols<P>);
     const Blocks blocks(c, kTileDepth);
-    TileSums<P> total{sums, row, totals,
-                      start_with_bias(args.bias == nullptr
-                                          ? nullptr
-                                          : args.bias + p.channel * args.bias_stride,
-                                      args.bias_stride, true, p.channels, bias)};
+    TileSums<P> total{
+        sums, row, totals,
+        start_with_bias(args.bias == nullptr ? nullptr : args.bias + p.channel * args.bias_stride,
+                        args.bias_stride, true, p.channels, bias)};
     T* out = out_at(args, p);
     const bool joined = pixels_join(args.out, p);
     bool direct = false;
@@ -340,17 +341,17 @@ void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dP
                            int64_t begin, int64_t end, void* scratch) {
   const Conv2dShape& s = args.shape;
   const int64_t remainders_h = least(s.stride_h, s.in_h), remainders_w = least(s.stride_w, s.in_w);
-  CorrelationArgs<T> one{{},
-                         args.out,
-                         nullptr,
-                         args.weight.c,
-                         args.weight.n,
-                         args.weight.h,
-                         args.weight.w,
-                         nullptr,
-                         0,
-                         {nullptr, args.x.n, args.x.c, args.x.h * s.stride_h,
-                          args.x.w * s.stride_w}};
+  CorrelationArgs<T> one{
+      {},
+      args.out,
+      nullptr,
+      args.weight.c,
+      args.weight.n,
+      args.weight.h,
+      args.weight.w,
+      nullptr,
+      0,
+      {nullptr, args.x.n, args.x.c, args.x.h * s.stride_h, args.x.w * s.stride_w}};
   Correlator<T> correlator(plan, scratch);
   for (int64_t i = begin; i < end; ++i) {
     const CorrelationItem item(plan, i);

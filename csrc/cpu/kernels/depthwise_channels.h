@@ -129,8 +129,8 @@ inline Inside all_inside(const DepthwiseLine& line, int64_t phase) {
 // The taps that a result meets inside the image: for row y, and phase and position of the column;
 // with u_w < 0, those of every column.
 template <class T>
-inline int64_t channel_taps(const DepthwiseCorrelation<T>& c, int64_t phase_h, int64_t u_h, int64_t phase_w,
-                            int64_t u_w, ChannelTap* taps) {
+inline int64_t channel_taps(const DepthwiseCorrelation<T>& c, int64_t phase_h, int64_t u_h,
+                            int64_t phase_w, int64_t u_w, ChannelTap* taps) {
   int64_t count = 0;
   for (int64_t i = 0; i < c.h.taps; ++i) {
     const int64_t shift_h = c.h.shift(i);
@@ -158,8 +158,9 @@ struct ChannelBlock {
 
 // Results [from, to) of one phase in one row.
 template <class T>
-inline void correlate_columns(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k, int64_t row,
-                              int64_t phase, const Inside& inside, int64_t from, int64_t to) {
+inline void correlate_columns(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k,
+                              int64_t row, int64_t phase, const Inside& inside, int64_t from,
+                              int64_t to) {
   constexpr int kPixels = 4;
   const int64_t phase_h = row % c.h.phases, u_h = row / c.h.phases;
   const int64_t source_step = c.w.step * c.source.w, dest_step = c.w.phases * c.dest.w;
@@ -182,8 +183,8 @@ inline void correlate_columns(const DepthwiseCorrelation<T>& c, const ChannelBlo
 
 // kRows rows of a dense kernel, all of whose taps are inside.
 template <int kSize, int kRows, class T>
-inline void correlate_dense_rows(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k, int64_t row,
-                                 const Inside& inside) {
+inline void correlate_dense_rows(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k,
+                                 int64_t row, const Inside& inside) {
   using Acc = Accumulator<T>;
   constexpr int kPixels = 8 / kRows;
   int64_t u = inside.first;
@@ -235,7 +236,8 @@ inline void correlate_rows_of_channels(const DepthwiseCorrelation<T>& c, const C
 }
 
 template <class T>
-inline void correlate_channels(const DepthwiseCorrelation<T>& c, int64_t begin, int64_t end, void* scratch) {
+inline void correlate_channels(const DepthwiseCorrelation<T>& c, int64_t begin, int64_t end,
+                               void* scratch) {
   using Acc = Accumulator<T>;
   const int64_t count = c.h.taps * c.w.taps;
   ChannelTap* taps = static_cast<ChannelTap*>(scratch);

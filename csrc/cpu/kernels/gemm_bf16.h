@@ -1,5 +1,5 @@
-// bf16 products two at a time: vdpbf16ps multiplies pairs of bf16 and adds both products to a float.
-// Panels of a matrix product hold pairs, the elements of k and k + 1. (The instruction takes
+// bf16 products two at a time: vdpbf16ps multiplies pairs of bf16 and adds both products to a
+// float. Panels of a matrix product hold pairs, the elements of k and k + 1. (The instruction takes
 // subnormal inputs and sums for zero.)
 
 struct bf16_pair {

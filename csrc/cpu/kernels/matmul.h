@@ -49,18 +49,18 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
   using Acc = Accumulator<T>;
   Scratch scratch{static_cast<char*>(memory)};
   const MatMulTile<T> tile{args,
-                              plan,
-                              scratch.take<int64_t>(kTileDepth),
-                              scratch.take<int64_t>(kTileDepth),
-                              scratch.take<P>((kPackedRows + kGemmRows) * kTileDepth),
-                              scratch.take<P>(plan.col_tile * kTileDepth)};
+                           plan,
+                           scratch.take<int64_t>(kTileDepth),
+                           scratch.take<int64_t>(kTileDepth),
+                           scratch.take<P>((kPackedRows + kGemmRows) * kTileDepth),
+                           scratch.take<P>(plan.col_tile * kTileDepth)};
   Acc* bias = scratch.take<Acc>(plan.bias_elements);
   Acc* sums = scratch.take<Acc>(plan.row_tile * plan.col_tile);
   const int64_t blocks = ceil_div(args.depth, kTileDepth);
   Acc* totals = blocks > kSpanBlocks ? scratch.take<Acc>(plan.row_tile * plan.col_tile) : sums;
-  const T* first_bias =
-      args.bias == nullptr ? nullptr
-                           : args.bias + (args.bias_of_rows ? row : col) * args.bias_stride;
+  const T* first_bias = args.bias == nullptr
+                            ? nullptr
+                            : args.bias + (args.bias_of_rows ? row : col) * args.bias_stride;
   TileSums<P> total{sums, plan.col_tile, totals,
                     start_with_bias(first_bias, args.bias_stride, args.bias_of_rows,
                                     args.bias_of_rows ? rows : cols, bias)};

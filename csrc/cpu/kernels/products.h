@@ -11,10 +11,11 @@
 
 template <class T>
 constexpr ProductKernels<T> product_kernels() {
-  return {.matmul = matmul<T>,
-          .conv2d = conv2d<T>,
-          .conv2d_backward_input = conv2d_backward_input<T>,
-          .conv2d_backward_weight = conv2d_backward_weight<T>,
-          .conv2d_add_chunks = conv2d_add_chunks<T>,
-};
+  return {
+      .matmul = matmul<T>,
+      .conv2d = conv2d<T>,
+      .conv2d_backward_input = conv2d_backward_input<T>,
+      .conv2d_backward_weight = conv2d_backward_weight<T>,
+      .conv2d_add_chunks = conv2d_add_chunks<T>,
+  };
 }

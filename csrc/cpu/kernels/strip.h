@@ -18,8 +18,8 @@ void copy_source_row(const Source<T>& source, int64_t channel, int64_t channels,
     for (int64_t k = 0; k < channels; ++k) fill_zero(out + k * out_k, 1, first);
   }
   if (first < last) {
-    const T* in = source.data + channel * source.c + row * source.h +
-                  (col + first * stride) * source.w;
+    const T* in =
+        source.data + channel * source.c + row * source.h + (col + first * stride) * source.w;
     copy_block(in, stride * source.w, source.c, last - first, channels, out + first, 1, out_k);
   }
   if (last < n) {
@@ -126,8 +126,8 @@ void pack_patches(const Correlation& c, const Source<T>& source, const Block& bl
     const int64_t tap_h = block.row + t / block.cols, tap_w = block.col + t % block.cols;
     const int64_t source_row = c.h.first + tap_h * c.h.step;
     const int64_t source_col = c.w.first + tap_w * c.w.step;
-    const bool joined = whole_rows && source_row + row >= 0 &&
-                        source_row + row + rows <= source.height;
+    const bool joined =
+        whole_rows && source_row + row >= 0 && source_row + row + rows <= source.height;
     const int64_t lines = joined ? 1 : rows, length = joined ? rows * cols : cols;
     for (int64_t y = 0; y < lines; ++y) {
       const int64_t from_row = (row + y) * c.h.stride + source_row;

@@ -13,9 +13,9 @@ struct Scratch {
   }
 };
 
-// Panels [count / width][depth][width] of elements in[i * in_i + k * in_k]. The last panel is filled
-// up with zeros. Works through a few k of all panels at a time, so that long contiguous pieces of the
-// tensor are read.
+// Panels [count / width][depth][width] of elements in[i * in_i + k * in_k]. The last panel is
+// filled up with zeros. Works through a few k of all panels at a time, so that long contiguous
+// pieces of the tensor are read.
 template <class T, class P>
 void pack_panels(const T* in, int64_t in_i, int64_t in_k, int64_t count, int64_t depth,
                  int64_t width, P* out) {
@@ -40,9 +40,9 @@ template <class P>
 struct TileSums {
   using Acc = SumOf<P>;
 
-  Acc* sums;     // [rows, row]: the span at hand; the result's own memory where that is possible
-  int64_t row;   // from one row of sums to the next
-  Acc* totals;   // [rows, row]: the spans before; needed by more than kSpanBlocks blocks only
+  Acc* sums;    // [rows, row]: the span at hand; the result's own memory where that is possible
+  int64_t row;  // from one row of sums to the next
+  Acc* totals;  // [rows, row]: the spans before; needed by more than kSpanBlocks blocks only
   Start<Acc> bias;
 
   // Those of the rows and columns from (i, j) on.
