@@ -20,10 +20,10 @@ SOURCES := setup.py pyproject.toml $(shell find csrc build_backend -type f -not 
 CPP := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format dev clean
+.PHONY: help demo test lint format dev benchmarks clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed  ## train a small convolutional network on handwritten digits
 	$(BIN)/python examples/digits.py
@@ -47,6 +47,27 @@ dev: $(VENV)/torch  ## editable installation: run this again after a change of C
 	@touch $(VENV)/editable
 	@rm -f $(VENV)/installed
 	@$(MAKE) --no-print-directory $(VENV)/installed
+
+# On a machine that does nothing else. The page holds the command of every table.
+BENCH := $(BIN)/python -m torchconv.bench
+PAGE := --seconds 0.3 --markdown docs/benchmarks.md
+benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, about 20 minutes
+	$(BENCH) conv --table lenet,alexnet,resnet_50 $(PAGE)
+	$(BENCH) conv --table mobilenet_v1 $(PAGE)
+	$(BENCH) conv --table vgg_16,perf_basic --batch 4 $(PAGE)
+	$(BENCH) conv --table unet --filter mid $(PAGE)
+	$(BENCH) conv --table lenet --batch 1 $(PAGE)
+	$(BENCH) conv --dtype float64 --batch 4 $(PAGE)
+	$(BENCH) conv --dtype float16 --batch 4 $(PAGE)
+	$(BENCH) conv --dtype bfloat16 --batch 4 $(PAGE)
+	$(BENCH) linear --table nets,benchdnn $(PAGE)
+	$(BENCH) matmul --table squares,skinny $(PAGE)
+	$(BENCH) matmul --dtype float64 $(PAGE)
+	$(BENCH) matmul --dtype float16 $(PAGE)
+	$(BENCH) matmul --dtype bfloat16 $(PAGE)
+	$(BENCH) pool $(PAGE)
+	$(BENCH) sigmoid $(PAGE)
+	$(BENCH) net $(PAGE)
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) build dist *.egg-info torchconv/_C*.so torchconv/_build_info.json
