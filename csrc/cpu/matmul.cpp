@@ -63,7 +63,7 @@ MatMulArgs<T> transposed(const MatMulArgs<T>& args) {
 /// show; then b is read where it lies, as the rows of the transposed product.
 template <class T>
 bool few_rows_meet_contiguous_sums(const MatMulArgs<T>& args) {
-  return args.b_row == 1 && args.rows <= 64 && args.cols > args.rows;
+  return args.b_row == 1 && args.rows <= 128 && args.cols > args.rows;
 }
 
 at::Tensor matmul_cpu(const at::Tensor& a, const at::Tensor& b) {

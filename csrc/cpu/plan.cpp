@@ -14,8 +14,8 @@ namespace {
 constexpr int64_t kMostTileRows = 1024;
 
 /// Below these, packing an operand costs more than reading it where it lies.
-constexpr int64_t kColsToPackRows = 64;
-constexpr int64_t kRowsToPackCols = 48;
+constexpr int64_t kColsToPackRows = 128;
+constexpr int64_t kRowsToPackCols = 8;
 
 }  // namespace
 
