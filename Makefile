@@ -54,8 +54,6 @@ PAGE := --seconds 0.3 --markdown docs/benchmarks.md
 benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, about 20 minutes
 	$(BENCH) conv --table lenet,alexnet,resnet_50 $(PAGE)
 	$(BENCH) conv --table mobilenet_v1 $(PAGE)
-	$(BENCH) conv --table vgg_16,perf_basic --batch 4 $(PAGE)
-	$(BENCH) conv --table unet --filter mid $(PAGE)
 	$(BENCH) conv --table lenet --batch 1 $(PAGE)
 	$(BENCH) conv --dtype float64 --batch 4 $(PAGE)
 	$(BENCH) conv --dtype float16 --batch 4 $(PAGE)
@@ -68,6 +66,8 @@ benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, ab
 	$(BENCH) pool $(PAGE)
 	$(BENCH) sigmoid $(PAGE)
 	$(BENCH) net $(PAGE)
+	$(BENCH) conv --table vgg_16,perf_basic --batch 4 $(PAGE)
+	$(BENCH) conv --table unet --filter mid $(PAGE)
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) build dist *.egg-info torchconv/_C*.so torchconv/_build_info.json

@@ -35,13 +35,9 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
            (copy + (channels_last ? kTranspose : 0) / depth) * vectors / channels;
   }
   const double filled = channels / round_up(c.out_channels, machine.columns());
-  const int64_t end = c.w.first + (c.w.count - 1) * c.w.step;
-  const int64_t before = std::max<int64_t>(0, -std::min(c.w.first, end));
-  const int64_t after =
-      std::max<int64_t>(0, std::max(c.w.first, end) + (c.out_w - 1) * c.w.stride + 1 - c.source_w);
   const StripLine w(c.w, c.out_w);
-  const int64_t pitch = w.size - (c.w.stride == 1 ? std::min(before, after) : 0);
-  const double in_vain = static_cast<double>(std::max(pitch, c.out_w)) / c.out_w;
+  const bool by_rows = c.out_w > machine.lanes.gemm_rows / 2;
+  const double in_vain = by_rows ? 1 : static_cast<double>(w.size) / c.out_w;
   return in_vain / filled + copy * vectors / channels / c.taps() +
          (channels_last ? 0 : kTranspose) * vectors / depth;
 }

@@ -173,14 +173,18 @@ struct Correlator {
     }
   }
 
-  // Output channels in the lanes, rows of pixels.
+  // Output channels in the lanes, rows of pixels. A run of rows is a row of the image, or, where
+  // those are short, all outputs of a strip, with the ones between rows that are computed in vain.
   void run_channels(const CorrelationArgs<T>& args, const Portion& p, bool ready) const {
     const Correlation& c = args.sizes;
+    const View4<T>& to = args.out;
     const StripLayout layout(c, p.row, p.rows, p.col, p.cols);
-    const int64_t outputs = layout.outputs(), taps = c.taps();
-    const int64_t row = round_up(p.channels, kLanes<P>);
+    const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<P>);
     const Blocks blocks(c, kTileDepth);
-    const bool gapless = outputs == p.rows * p.cols;
+    const bool gapless = layout.outputs() == p.rows * p.cols;
+    const bool by_rows = !gapless && p.cols > kFewRows;
+    const int64_t runs = by_rows ? p.rows : 1, run = by_rows ? p.cols : layout.outputs();
+    const int64_t pitch = by_rows ? p.cols : layout.pitch, per_image = runs * run;
     TileSums<P> total{
         sums, row, totals,
         start_with_bias(args.bias == nullptr ? nullptr : args.bias + p.channel * args.bias_stride,
@@ -188,11 +192,11 @@ struct Correlator {
     T* out = out_at(args, p);
     bool direct = false;
     if constexpr (sizeof(T) == sizeof(P)) {
-      direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && args.out.c == 1 && gapless &&
-               pixels_join(args.out, p);
+      direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && to.c == 1 &&
+               (by_rows || (gapless && pixels_join(to, p)));
       if (direct) {
         total.sums = out;
-        total.row = args.out.w;
+        total.row = to.w;
       }
     }
     int64_t before = 0;
@@ -217,25 +221,36 @@ struct Correlator {
         row_table[k] = k < taps ? layout.offset(k / c.w.count, k % c.w.count)
                                 : row_table[k - taps] + channel_size;
       }
-      if (gapless && layout.size == outputs) {  // images, too, follow each other
-        const int64_t all = p.images * outputs;
+      if (gapless && layout.size == run) {  // images, too, follow each other
+        const int64_t all = p.images * run;
         total.add_block(b, all, p.channels, depth, {source, 1, 1, row_table, panel_rows(all)},
                         cols);
         continue;
       }
-      for (int64_t image = 0; image < p.images; ++image) {
-        const Rows<P> rows{source + image * layout.size, 1, 1, row_table, panel_rows(outputs)};
-        total.at(image * outputs, 0).add_block(b, outputs, p.channels, depth, rows, cols);
+      for (int64_t channel = 0; channel < p.channels; channel += cols.panel) {  // panels stay near
+        const int64_t some = least(cols.panel, p.channels - channel);
+        const Cols<P> panel{packed + channel * depth, depth, col_table, cols.panel};
+        for (int64_t i = 0; i < p.images * runs; ++i) {
+          const int64_t image = i / runs, y = i % runs;
+          TileSums<P> part = total.at(image * per_image + y * run, channel);
+          if constexpr (sizeof(T) == sizeof(P)) {
+            if (direct && by_rows) part.sums = out + image * to.n + y * to.h + channel;
+          }
+          part.add_block(
+              b, run, some, depth,
+              {source + image * layout.size + y * layout.pitch, 1, 1, row_table, panel_rows(run)},
+              panel);
+        }
       }
     }
     if (direct) return;
-    const P* result = total.finish(blocks.count(), p.images * outputs, p.channels);
+    const P* result = total.finish(blocks.count(), p.images * per_image, p.channels);
     for (int64_t image = 0; image < p.images; ++image) {
-      const bool joined = gapless && pixels_join(args.out, p);
-      const int64_t lines = joined ? 1 : p.rows, pixels = joined ? p.rows * p.cols : p.cols;
+      const bool joined = per_image == p.rows * p.cols && pixels_join(to, p);
+      const int64_t lines = joined ? 1 : p.rows, pixels = joined ? per_image : p.cols;
       for (int64_t y = 0; y < lines; ++y) {
-        copy_block(result + (image * outputs + y * layout.pitch) * row, row, 1, pixels, p.channels,
-                   out + image * args.out.n + y * args.out.h, args.out.w, args.out.c);
+        copy_block(result + (image * per_image + y * pitch) * row, row, 1, pixels, p.channels,
+                   out + image * to.n + y * to.h, to.w, to.c);
       }
     }
   }
