@@ -106,6 +106,17 @@ def test_no_algorithm_lets_threads_or_the_batch_change_a_bit(isa, shape, algorit
         assert torch.equal(results[0][kernel][-1:], alone[kernel])
 
 
+@shapes
+def test_algorithms_add_the_same_terms_in_the_same_order(isa, shape):
+    tensors = operands(shape, torch.float32, LAYOUTS[0], torch.randn)
+    results = []
+    for algorithm in ALGORITHMS:
+        with backends.conv2d_algorithm(algorithm):
+            results.append(run(shape, tensors))
+    for kernel in (0, 1):  # blocks of the weight gradient do not depend on the algorithm, lanes do
+        assert torch.equal(results[0][kernel], results[1][kernel]), KERNELS[kernel]
+
+
 def test_strided_gradients_multiply_no_zeros_between_steps(isa):
     weight = torch.full((4, 3, 1, 1), torch.inf)
     grad_x = torch.ops.torchconv.conv2d_backward_input(
