@@ -160,6 +160,46 @@ def test_scratch_is_a_few_mebibytes_for_every_shape(x, weight, options):
             assert plan.scratch_bytes < 16 * 2**20, (kernel, plan)
 
 
+@pytest.mark.parametrize(
+    ("x", "weight"),
+    [((0, 3, 8, 8), (4, 3, 3, 3)), ((1, 3, 8, 8), (0, 3, 3, 3)), ((1, 0, 8, 8), (4, 0, 3, 3))],
+    ids=str,
+)
+def test_nothing_needs_no_plan(x, weight):
+    plans = backends.explain_conv2d(torch.ones(x), torch.ones(weight))
+    assert {p.algorithm for p in plans.values()} == {"none"}
+
+
+def test_depthwise_gradient_without_output_channels_is_zero(isa):
+    grad_out, weight = torch.ones(1, 0, 6, 6), torch.ones(0, 1, 3, 3)
+    none = ([1, 1], [0] * 4, [1, 1], 4)
+    assert not torch.ops.torchconv.conv2d_backward_input(grad_out, weight, [8, 8], *none).any()
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride"),
+    [(1, 1, 1000), (3, 3, 2**13), (1, 1, 2**31), (3, 3, 2**40), (1, 1, 2**61), (4, 2, 2**61)],
+)
+@pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
+def test_large_strides_take_little_scratch(isa, channels, kernel, stride, algorithm):
+    x = torch.ones(1, channels, 8, 8)
+    steps = ([stride] * 2, [stride, 0, stride, 0], [1, 1], 1)
+    with backends.conv2d_algorithm(algorithm):
+        out = torch.ops.torchconv.conv2d(x, torch.ones(16, channels, kernel, kernel), None, *steps)
+        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [kernel] * 2, *steps)
+    assert out[0, 0, -1, -1] == channels * kernel**2
+    assert torch.equal(grad, torch.full_like(grad, channels * kernel**2))
+
+
+@pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
+def test_dilation_of_a_single_tap_means_nothing(isa, algorithm):
+    with backends.conv2d_algorithm(algorithm):
+        out = torch.ops.torchconv.conv2d(
+            torch.ones(1, 4, 1, 1), torch.ones(16, 4, 1, 1), None, [1, 1], [0] * 4, [1, 2**40], 1
+        )
+    assert torch.equal(out, torch.full_like(out, 4))
+
+
 def test_an_unknown_algorithm_is_refused():
     expected = "conv2d_algorithm: expected name to be one of automatic, channels, pixels, depthwise"
     with (

@@ -107,7 +107,8 @@ class Conv2dPlan(NamedTuple):
     """How one kernel of a convolution works.
 
     Attributes:
-        algorithm: ``channels``, ``pixels`` or ``depthwise``, as in :func:`conv2d_algorithm`.
+        algorithm: ``channels``, ``pixels`` or ``depthwise``, as in :func:`conv2d_algorithm`;
+            ``none`` where a tensor is empty.
         out_channels: Channels of the result in one portion of work (of grad_out, for the gradient
             of the weight).
         images: Images in a portion, or in a block of the sum that is the gradient of the weight.

@@ -100,7 +100,7 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
     Correlation some = c;
     some.h.count -= fewer & 1;
     some.w.count -= fewer >> 1;
-    if (some.h.count < 0 || some.w.count < 0) continue;
+    if (fewer > 0 && (some.h.count < 1 || some.w.count < 1)) continue;
     const Blocks blocks(some, kTileDepth);
     const int64_t block_depth = std::min(kTileDepth, std::max<int64_t>(1, some.depth()));
     int64_t source;

@@ -16,20 +16,11 @@ double filled_rows(int64_t rows, const Machine& machine) {
 
 Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machine) {
   constexpr int64_t kMostSums = int64_t(1) << 17, kMostPartial = int64_t(1) << 19;
+  constexpr double kMostStrip = 1 << 18;
   constexpr int64_t kMostChunks = 16, kLeastTerms = 2048, kWorthSplitting = 16;
   const Correlation c = forward_correlation(s);
   const int64_t lanes = machine.columns(), taps = c.taps();
   Conv2dWeightPlan plan{};
-
-  const auto filled = [lanes](int64_t channels) {
-    return static_cast<double>(channels) / round_up(channels, lanes);
-  };
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
-  const bool faster = filled(c.out_channels) * filled_rows(s.kernel_w, machine) >
-                      filled(c.channels) * filled_rows(c.out_channels, machine);
-  plan.output_channels_in_lanes = s.dilation_w == 1 && taps <= kTileDepth &&
-                                  wanted != Conv2dAlgorithm::kChannels &&
-                                  (faster || wanted == Conv2dAlgorithm::kPixels);
 
   plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, kTileDepth));
   plan.block_rows = plan.block_images = 1;
@@ -40,6 +31,22 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
   if (plan.block_rows == c.out_h && plan.block_cols == c.out_w) {
     plan.block_images = std::min(c.batch, kTileDepth / (c.out_h * c.out_w));
   }
+
+  const auto filled = [lanes](int64_t channels) {
+    return static_cast<double>(channels) / round_up(channels, lanes);
+  };
+  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+  const bool faster = filled(c.out_channels) * filled_rows(s.kernel_w, machine) >
+                      filled(c.channels) * filled_rows(c.out_channels, machine);
+  // Such strips hold all rows and columns, also those between the steps of a stride.
+  const double strip =
+      double(c.channels) * plan.block_images *
+      (double(plan.block_rows - 1) * s.stride_h + double(s.kernel_h) * s.dilation_h) *
+      (double(plan.block_cols - 1) * s.stride_w + double(s.kernel_w));
+  plan.output_channels_in_lanes = s.dilation_w == 1 && taps <= kTileDepth && strip <= kMostStrip &&
+                                  wanted != Conv2dAlgorithm::kChannels &&
+                                  (faster || wanted == Conv2dAlgorithm::kPixels);
+
   plan.blocks = ceil_div(c.batch, plan.block_images) * ceil_div(c.out_h, plan.block_rows) *
                 ceil_div(c.out_w, plan.block_cols);
 

@@ -106,7 +106,7 @@ struct StripLine {
     period = stride / greatest_common_divisor(stride, step);
     classes = least(period, taps.count);
     size = outs + highest - lowest;
-    if (taps.count * outs < classes * size) {
+    if (double(taps.count) * double(outs) < double(classes) * double(size)) {
       period = 0;
       classes = taps.count;
       size = outs;

@@ -91,7 +91,7 @@ constexpr int64_t kDepthwiseRows = 8;
 /// Whether the depthwise kernels take a convolution: one input channel in a group, and nothing so
 /// large that its rows would not fit in scratch.
 inline bool is_depthwise(const Conv2dShape& s) {
-  if (s.groups == 1 || s.groups != s.in_channels) return false;
+  if (s.groups == 1 || s.groups != s.in_channels || s.out_channels == 0) return false;
   const double extent_h = double(s.kernel_h - 1) * double(s.dilation_h) + 1;
   const double extent_w = double(s.kernel_w - 1) * double(s.dilation_w) + 1;
   const double width = double(s.in_w) + double(s.pad_left) + double(s.pad_right) + extent_w;

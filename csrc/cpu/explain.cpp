@@ -17,6 +17,12 @@ std::vector<Conv2dExplanation> explain_conv2d(const std::vector<int64_t>& sizes,
   const Machine machine{kernels().lanes, element_bytes, std::max<int64_t>(element_bytes, 4),
                         at::get_num_threads(), l2_cache_bytes()};
   std::vector<Conv2dExplanation> plans;
+  const bool empty = shape.batch == 0 || shape.in_channels == 0 || shape.out_channels == 0 ||
+                     shape.in_h == 0 || shape.in_w == 0;
+  if (empty) {  // there is nothing to share out, and the entries do not ask for a plan
+    plans.assign(3, {"none", 0, 0, 0, 0, 0, 0, 0});
+    return plans;
+  }
   for (auto* explain : {&explain_forward, &explain_backward_input, &explain_backward_weight}) {
     const Conv2dSummary s = (*explain)(shape, channels_last, machine);
     plans.emplace_back(s.algorithm, s.out_channels, s.images, s.rows, s.columns, s.items, s.chunks,
