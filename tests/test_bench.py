@@ -212,7 +212,7 @@ def test_large_shapes_are_verified_in_part(operator, large, part):
 WRONG = {"conv": "conv2d", "linear": "linear", "matmul": "matmul", "pool": "max_pool2d"}
 SLIGHTLY = {
     "result": lambda out, x: out + 1e-4 * out.detach().abs().max(),
-    "gradient": lambda out, x: out + 1e-4 * (x - x.detach()).sum(),
+    "gradient": lambda out, x: out + (x - x.detach()).sum(),
     "nan": lambda out, x: out * torch.nan,
     "shape": lambda out, x: out[:1],
 }
