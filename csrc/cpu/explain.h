@@ -1,7 +1,6 @@
 // Plans for torchconv.backends: what a convolution of given sizes would do now.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <tuple>
 #include <vector>

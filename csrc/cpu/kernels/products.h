@@ -5,7 +5,9 @@
 #include "cpu/kernels/matmul.h"
 #include "cpu/kernels/window.h"
 #include "cpu/kernels/strip.h"
+#include "cpu/kernels/weights.h"
 #include "cpu/kernels/correlate.h"
+#include "cpu/kernels/conv2d.h"
 #include "cpu/kernels/conv2d_weight.h"
 // clang-format on
 
