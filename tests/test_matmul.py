@@ -12,6 +12,8 @@ import torchconv
 # 256 and the blocks of 256 terms.
 EDGES = [(1, 1, 1), (5, 3, 7), (6, 8, 8), (12, 16, 32), (13, 17, 33), (11, 31, 15), (95, 255, 255)]
 EDGES += [(96, 256, 256), (97, 257, 257), (2, 1000, 3), (300, 5, 2), (1, 64, 300), (64, 300, 1)]
+# Rows 4 KiB apart, of results and of operands, over more than one block of terms.
+EDGES += [(29, 300, 1024), (30, 1024, 33)]
 TRANSPOSES = list(itertools.product([False, True], repeat=2))
 
 

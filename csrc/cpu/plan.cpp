@@ -47,13 +47,19 @@ MatMulPlan plan_matmul(const MatMulSizes& s, const Machine& machine) {
       !machine.converts() && (s.a_row == 1 || s.a_col == 1) && s.cols <= kColsToPackRows;
   plan.direct_b = !machine.converts() && s.b_col == 1 && s.rows <= kRowsToPackCols;
 
-  // Half of the cache for the columns.
-  const int64_t most_cols = machine.l2_bytes / 2 / kTileDepth / machine.accumulator_bytes;
-  int64_t row_parts = ceil_div(s.rows, kMostTileRows);
+  // Each row is a stream of its own: few of them fit the ways of the near cache, whatever their
+  // distance.
+  plan.wide = plan.direct_a && s.a_col == 1;
+
+  // Rows are shared out first: packing them, which transposes, is dearer than packing columns.
+  int64_t row_parts = share(s.rows, kMostTileRows, 8 * panel_rows, 1, machine.threads);
+  const int64_t most_cols = machine.l2_bytes / kTileDepth / machine.accumulator_bytes;
   const int64_t col_parts = share(s.cols, most_cols, panel_cols, row_parts, machine.threads);
   row_parts = share(s.rows, kMostTileRows, panel_rows, col_parts, machine.threads);
   plan.row_tile = std::min(s.rows, round_up(ceil_div(s.rows, row_parts), panel_rows));
   plan.col_tile = round_up(ceil_div(s.cols, col_parts), panel_cols);
+  plan.sum_row = plan.col_tile;
+  if (rows_collide(plan.sum_row * machine.accumulator_bytes)) plan.sum_row += machine.columns();
   plan.tiles = ceil_div(s.rows, plan.row_tile) * ceil_div(s.cols, plan.col_tile);
   plan.bias_elements = s.bias_of_rows ? plan.row_tile * panel_cols : plan.col_tile;
 
@@ -63,7 +69,7 @@ MatMulPlan plan_matmul(const MatMulSizes& s, const Machine& machine) {
       cache_lines((kPackedRows + panel_rows) * kTileDepth * machine.accumulator_bytes) +
       cache_lines(plan.col_tile * kTileDepth * machine.accumulator_bytes) +
       cache_lines(plan.bias_elements * machine.accumulator_bytes) +
-      sums * cache_lines(plan.row_tile * plan.col_tile * machine.accumulator_bytes);
+      sums * cache_lines(plan.row_tile * plan.sum_row * machine.accumulator_bytes);
   return plan;
 }
 

@@ -27,12 +27,18 @@ struct Machine {
 /// Rows that are packed at a time.
 constexpr int64_t kPackedRows = 264;
 
+/// Whether rows that far apart compete for the same few places of an L1 cache, whose ways are
+/// indexed by the address within 4 KiB.
+inline bool rows_collide(int64_t bytes) { return bytes % 4096 == 0; }
+
 /// As the system tells it, within reason.
 int64_t l2_cache_bytes();
 
 struct MatMulPlan {
   bool direct_a, direct_b;     // multiplied as they lie in the caller's tensors
+  bool wide;                   // panels of few rows and many columns
   int64_t row_tile, col_tile;  // of one item of work
+  int64_t sum_row;             // from one row of its sums to the next
   int64_t bias_elements;
   int64_t tiles;
   int64_t scratch_bytes;

@@ -109,10 +109,7 @@ struct Correlator {
     if constexpr (sizeof(T) == sizeof(P)) {
       direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && to.c == 1 &&
                (by_rows || (gapless && pixels_join(to, p)));
-      if (direct) {
-        total.sums = out;
-        total.row = to.w;
-      }
+      if (direct) total.write_to(out, to.w, blocks.count());
     }
     int64_t before = 0;
     for (int64_t b = 0; b < blocks.count(); ++b) {
@@ -149,7 +146,9 @@ struct Correlator {
           const int64_t image = i / runs, y = i % runs;
           TileSums<P> part = total.at(image * per_image + y * run, channel);
           if constexpr (sizeof(T) == sizeof(P)) {
-            if (direct && by_rows) part.sums = out + image * to.n + y * to.h + channel;
+            if (direct && by_rows) {
+              part.write_to(out + image * to.n + y * to.h + channel, to.w, blocks.count());
+            }
           }
           part.add_block(
               b, run, some, depth,
@@ -186,10 +185,7 @@ struct Correlator {
     bool direct = false;
     if constexpr (sizeof(T) == sizeof(P)) {
       direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && args.out.w == 1 && joined;
-      if (direct) {
-        total.sums = out;
-        total.row = args.out.c;
-      }
+      if (direct) total.write_to(out, args.out.c, blocks.count());
     }
     int64_t before = 0;
     for (int64_t b = 0; b < blocks.count(); ++b) {

@@ -66,6 +66,15 @@ struct Start {
   int64_t row, col;
 };
 
+// p + row, computed where it stands: the compiler would rather keep the addresses of all rows, in
+// registers that it does not have.
+template <class Acc>
+inline Acc* next_row(Acc* p, int64_t row) {
+  p += row;
+  asm("" : "+r"(p));
+  return p;
+}
+
 // out[kRows, cols] = start + a · b, cols filling kVectors vectors but for lanes of the last.
 // Not inlined: one copy of each serves every operator.
 template <class P, int kRows, int kVectors, bool kUnit>
@@ -76,10 +85,12 @@ template <class P, int kRows, int kVectors, bool kUnit>
   using Math = Arithmetic<P>;
   using Acc = SumOf<P>;
   // The result may have left the near caches since the last block; it is on its way back meanwhile.
+  Acc* fetched = out;
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      __builtin_prefetch(out + r * out_row + v * kLanes<Acc>, 1);
-    }
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(fetched + v * kLanes<Acc>, 1);
+    fetched = next_row(fetched, out_row);
   }
   Vec<Acc> sums[kRows][kVectors] = {};
   for (int64_t k = 0; k < depth; ++k) {
@@ -102,15 +113,14 @@ template <class P, int kRows, int kVectors, bool kUnit>
 #pragma GCC unroll 4
     for (int v = 0; v < kLast; ++v) {
       Vec<Acc> sum = sums[r][v];
-      if (start != nullptr) sum += load(start + r * start_row + v * kLanes<Acc>);
-      store(out + r * out_row + v * kLanes<Acc>, sum);
+      if (start != nullptr) sum += load(start + v * kLanes<Acc>);
+      store(out + v * kLanes<Acc>, sum);
     }
-    Acc* end = out + r * out_row + kLast * kLanes<Acc>;
     Vec<Acc> sum = sums[r][kLast];
-    if (start != nullptr) {
-      sum += load_first(start + r * start_row + kLast * kLanes<Acc>, last);
-    }
-    store_first(end, sum, last);
+    if (start != nullptr) sum += load_first(start + kLast * kLanes<Acc>, last);
+    store_first(out + kLast * kLanes<Acc>, sum, last);
+    start = next_row(start, start_row);
+    out = next_row(out, out_row);
   }
 }
 
@@ -142,12 +152,13 @@ inline MultiplyPanel<P> panel_kernel(int64_t rows, int64_t vectors) {
 
 // Rows shared out evenly among as few panels as hold them: 64 rows are five panels of 11 and one of
 // 9, not five of 12 and a slow one of 4.
-inline int64_t panel_rows(int64_t rows) {
-  return rows == 0 ? 1 : ceil_div(rows, ceil_div<int64_t>(rows, kGemmRows));
+inline int64_t panel_rows(int64_t rows, int64_t most = kGemmRows) {
+  return rows == 0 ? 1 : ceil_div(rows, ceil_div(rows, most));
 }
 
-// out[rows, cols] = start + a · b over one block of the sum. Panels of b stay in the L1 cache while
-// those of a stream from the L2 cache.
+// out[rows, cols] = start + a · b over one block of the sum. A panel of b stays in the L1 cache
+// while those of a stream from the L2 cache; meanwhile the next one, if packed, is fetched to the
+// L2 cache.
 template <class P>
 void multiply(int64_t rows, int64_t cols, int64_t depth, const Rows<P>& a, const Cols<P>& b,
               const Start<SumOf<P>>& start, SumOf<P>* out, int64_t out_row) {
@@ -155,7 +166,12 @@ void multiply(int64_t rows, int64_t cols, int64_t depth, const Rows<P>& a, const
   for (int64_t j = 0; j < cols; j += b.panel) {
     const int64_t width = least(b.panel, cols - j);
     const int64_t vectors = ceil_div(width, kStep), last = width - (vectors - 1) * kStep;
+    const bool more = width < cols - j && b.step == depth;
+    const P* next = b.data + (j + b.panel) * b.step;
+    const int64_t ahead = more ? depth * b.panel / ceil_div(rows, a.panel) : 0;
     for (int64_t i = 0; i < rows; i += a.panel) {
+      for (int64_t k = 0; k < ahead; k += 64 / sizeof(P)) __builtin_prefetch(next + k, 0, 2);
+      next += ahead;
       const int64_t height = least(a.panel, rows - i);
       const MultiplyPanel<P> kernel = a.stride == 1 ? panel_kernel<P, true>(height, vectors)
                                                     : panel_kernel<P, false>(height, vectors);

@@ -14,9 +14,8 @@ struct MatMulTile {
 
   static int64_t packed_depth(int64_t depth) { return ceil_div(depth, PackedOf<T>::kTerms); }
 
-  Rows<P> rows(int64_t row, int64_t count, int64_t k, int64_t depth) const {
+  Rows<P> rows(int64_t row, int64_t count, int64_t panel, int64_t k, int64_t depth) const {
     const T* a = args.a + row * args.a_row + k * args.a_col;
-    const int64_t panel = panel_rows(count);
     if constexpr (sizeof(T) == sizeof(P)) {
       if (plan.direct_a) {
         fill_table(depth, args.a_col, row_table);
@@ -55,25 +54,23 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
                            scratch.take<P>((kPackedRows + kGemmRows) * kTileDepth),
                            scratch.take<P>(plan.col_tile * kTileDepth)};
   Acc* bias = scratch.take<Acc>(plan.bias_elements);
-  Acc* sums = scratch.take<Acc>(plan.row_tile * plan.col_tile);
+  Acc* sums = scratch.take<Acc>(plan.row_tile * plan.sum_row);
   const int64_t blocks = ceil_div(args.depth, kTileDepth);
-  Acc* totals = blocks > kSpanBlocks ? scratch.take<Acc>(plan.row_tile * plan.col_tile) : sums;
+  Acc* totals = blocks > kSpanBlocks ? scratch.take<Acc>(plan.row_tile * plan.sum_row) : sums;
   const T* first_bias = args.bias == nullptr
                             ? nullptr
                             : args.bias + (args.bias_of_rows ? row : col) * args.bias_stride;
-  TileSums<P> total{sums, plan.col_tile, totals,
+  TileSums<P> total{sums, plan.sum_row, totals,
                     start_with_bias(first_bias, args.bias_stride, args.bias_of_rows,
                                     args.bias_of_rows ? rows : cols, bias)};
   T* out = args.out + row * args.out_row + col * args.out_col;
   bool direct = false;
   if constexpr (sizeof(T) == sizeof(Acc)) {
     direct = args.out_col == 1 && blocks > 0 && blocks <= kSpanBlocks;
-    if (direct) {
-      total.sums = out;
-      total.row = args.out_row;
-    }
+    if (direct) total.write_to(out, args.out_row, blocks);
   }
-  const int64_t panel = rows <= kFewRows ? kWideCols<P> : kPanelCols<P>;
+  const bool wide = rows <= kFewRows || plan.wide;
+  const int64_t panel = wide ? kWideCols<P> : kPanelCols<P>;
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t k = block * kTileDepth, depth = least(kTileDepth, args.depth - k);
     // Columns that are multiplied as they lie end with the last whole panel.
@@ -83,14 +80,15 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
       const Cols<P> b = tile.cols(col + j, count, panel, k, depth);
       for (int64_t i = 0; i < rows; i += kPackedRows) {
         const int64_t some = least(kPackedRows, rows - i);
+        const int64_t height = panel_rows(some, wide ? kFewRows : kGemmRows);
         total.at(i, j).add_block(block, some, count, tile.packed_depth(depth),
-                                 tile.rows(row + i, some, k, depth), b);
+                                 tile.rows(row + i, some, height, k, depth), b);
       }
     }
   }
   if (direct) return;
   const Acc* result = total.finish(blocks, rows, cols);
-  copy_block(result, plan.col_tile, 1, rows, cols, out, args.out_row, args.out_col);
+  copy_block(result, plan.sum_row, 1, rows, cols, out, args.out_row, args.out_col);
 }
 
 template <class T>

@@ -40,16 +40,32 @@ template <class P>
 struct TileSums {
   using Acc = SumOf<P>;
 
-  Acc* sums;    // [rows, row]: the span at hand; the result's own memory where that is possible
+  Acc* sums;    // [rows, row]: the span at hand
   int64_t row;  // from one row of sums to the next
   Acc* totals;  // [rows, row]: the spans before; needed by more than kSpanBlocks blocks only
   Start<Acc> bias;
+  // Where the last block is written, if not to sums.
+  Acc* result = nullptr;
+  int64_t result_row = 0, last_block = -1;
+
+  // The result's own memory takes the sums, unless its rows lie so that those of a panel compete
+  // for the same few places of the L1 cache: then the last block alone goes there.
+  void write_to(Acc* out, int64_t out_row, int64_t blocks) {
+    result = out;
+    result_row = out_row;
+    last_block = blocks - 1;
+    if (!rows_collide(out_row * sizeof(Acc))) {
+      sums = out;
+      row = out_row;
+    }
+  }
 
   // Those of the rows and columns from (i, j) on.
   TileSums at(int64_t i, int64_t j) const {
     TileSums part = *this;
     part.sums += i * row + j;
     part.totals += i * row + j;
+    if (result != nullptr) part.result += i * result_row + j;
     if (bias.data != nullptr) part.bias.data += i * bias.row + j * bias.col;
     return part;
   }
@@ -61,7 +77,8 @@ struct TileSums {
     const Start<Acc> start = block == 0    ? bias
                              : in_span > 0 ? Start<Acc>{sums, row, 1}
                                            : Start<Acc>{nullptr, 0, 0};
-    multiply(rows, cols, depth, a, b, start, sums, row);
+    const bool last = block == last_block;
+    multiply(rows, cols, depth, a, b, start, last ? result : sums, last ? result_row : row);
   }
 
   void add_span(bool first, int64_t rows, int64_t cols) const {
