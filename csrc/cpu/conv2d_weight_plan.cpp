@@ -22,15 +22,19 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
   const int64_t lanes = machine.columns(), taps = c.taps();
   Conv2dWeightPlan plan{};
 
-  plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, kTileDepth));
-  plan.block_rows = plan.block_images = 1;
+  // Types that are multiplied in pairs, or larger groups, take those from different images.
+  const int64_t most = kTileDepth / machine.terms;
+  plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, most));
+  plan.block_rows = 1;
+  plan.block_images = machine.terms;
   if (plan.block_cols == c.out_w) {
-    plan.block_rows = std::min(c.out_h, kTileDepth / c.out_w);
+    plan.block_rows = std::min(c.out_h, most / c.out_w);
     plan.block_rows = ceil_div(c.out_h, ceil_div(c.out_h, plan.block_rows));
   }
   if (plan.block_rows == c.out_h && plan.block_cols == c.out_w) {
-    plan.block_images = std::min(c.batch, kTileDepth / (c.out_h * c.out_w));
+    plan.block_images = machine.terms * (most / (c.out_h * c.out_w));
   }
+  plan.block_images = std::min(c.batch, plan.block_images);
 
   const auto filled = [lanes](int64_t channels) {
     return static_cast<double>(channels) / round_up(channels, lanes);

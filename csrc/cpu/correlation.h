@@ -171,6 +171,8 @@ struct Block {
   int64_t col, cols;
 
   int64_t depth() const { return channels * rows * cols; }
+  /// Where `terms` channels are packed into one.
+  int64_t packed_depth(int64_t terms) const { return ceil_div(channels, terms) * rows * cols; }
 };
 class Blocks {
  public:
@@ -183,6 +185,8 @@ class Blocks {
     if (c.taps() <= most) {
       const int64_t blocks = ceil_div(c.channels, least(c.channels, most / c.taps()));
       channels_ = ceil_div(c.channels, blocks);
+      // Even, for types that are multiplied in pairs.
+      if (blocks > 1 && channels_ % 2 != 0 && (channels_ + 1) * c.taps() <= most) ++channels_;
     }
     row_blocks_ = ceil_div(c.h.count, rows_);
     col_blocks_ = ceil_div(c.w.count, cols_);

@@ -52,8 +52,9 @@ T* data_of(const at::Tensor& tensor) {
 /// What a plan for products of T has to know.
 template <class T>
 Machine machine() {
-  return {kernels().lanes, sizeof(T), sizeof(Accumulator<T>), at::get_num_threads(),
-          l2_cache_bytes()};
+  const Lanes& lanes = kernels().lanes;
+  return {lanes, sizeof(T), sizeof(Accumulator<T>), std::is_same_v<T, bf16> ? lanes.bf16_terms : 1,
+          at::get_num_threads(), l2_cache_bytes()};
 }
 
 template <class T>

@@ -13,6 +13,7 @@ const Kernels& avx512_bf16_kernels() {
     Kernels all = avx512::kKernels;
     all.name = "avx512_bf16";
     all.b16.products = avx512_bf16::kProducts;
+    all.lanes.bf16_terms = 2;
     return all;
   }();
   return kernels;

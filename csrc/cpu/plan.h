@@ -9,7 +9,8 @@ namespace torchconv {
 /// What an instruction set multiplies at once.
 struct Lanes {
   int64_t vector_bytes;
-  int64_t gemm_rows;  // in a panel of rows
+  int64_t gemm_rows;   // in a panel of rows
+  int64_t bf16_terms;  // products of bf16 that an instruction adds to one sum
 };
 
 /// What a plan has to know of a product's types.
@@ -17,6 +18,7 @@ struct Machine {
   Lanes lanes;
   int64_t element_bytes;      // of the tensors
   int64_t accumulator_bytes;  // of packed operands and of sums
+  int64_t terms;              // of a sum that are multiplied by one instruction
   int64_t threads;
   int64_t l2_bytes;  // of the cache of one core
 

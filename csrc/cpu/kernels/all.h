@@ -45,7 +45,7 @@ constexpr FloatKernels<T> float_kernels() {
 
 constexpr Kernels all_kernels(const char* name) {
   return {.name = name,
-          .lanes = {kVectorBytes, kGemmRows},
+          .lanes = {kVectorBytes, kGemmRows, 1},
           .f32 = float_kernels<float>(),
           .f64 = float_kernels<double>(),
           .b16 = float_kernels<bf16>(),

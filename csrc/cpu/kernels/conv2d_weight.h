@@ -1,10 +1,13 @@
 // The gradient of the weight: for every tap a product of grad_out, whose pixels are the terms of
 // the sum, with the input as the tap sees it.
 
-// Terms are taken in blocks of pixels: part of a row, rows of an image, or whole images.
+// Terms are taken in blocks of pixels: part of a row, rows of an image, or whole images. If P holds
+// several terms, these are the same pixel of as many images.
 template <class T>
 struct WeightGradient {
-  using P = Accumulator<T>;
+  using P = Packed<T>;
+  using Acc = SumOf<P>;
+  static constexpr int64_t kTerms = PackedOf<T>::kTerms;
 
   const Conv2dBackwardWeightArgs<T>& args;
   const Conv2dWeightPlan& plan;
@@ -13,8 +16,8 @@ struct WeightGradient {
   int64_t* col_table;
   P* grad_out;  // [out channels / width][pixels][width]
   P* strip;
-  P* sums;  // [rows of the gradient, row]
-  P* totals;
+  Acc* sums;  // [rows of the gradient, row]
+  Acc* totals;
 
   WeightGradient(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan,
                  void* memory)
@@ -24,8 +27,8 @@ struct WeightGradient {
     col_table = scratch.take<int64_t>(kTileDepth);
     grad_out = scratch.take<P>(plan.grad_elements);
     strip = scratch.take<P>(plan.strip_elements);
-    sums = scratch.take<P>(plan.sum_elements);
-    totals = plan.totals ? scratch.take<P>(plan.sum_elements) : sums;
+    sums = scratch.take<Acc>(plan.sum_elements);
+    totals = plan.totals ? scratch.take<Acc>(plan.sum_elements) : sums;
   }
 
   Portion pixels_at(int64_t block) const {
@@ -41,31 +44,33 @@ struct WeightGradient {
     return p;
   }
 
-  Source<T> input(int64_t group, int64_t image) const {
-    const Conv2dArgs<const T, T, const T>& conv = args.conv;
-    return {conv.x.data + image * conv.x.n + group * sizes.channels * conv.x.c,
-            conv.x.c,
-            conv.x.h,
-            conv.x.w,
-            sizes.source_h,
-            sizes.source_w};
+  static int64_t packed_images(const Portion& p) { return ceil_div(p.images, kTerms); }
+  static int64_t packed_depth(const Portion& p) { return packed_images(p) * p.rows * p.cols; }
+
+  // The input of the images that P holds together, the number-th of a portion.
+  auto input(int64_t group, const Portion& p, int64_t number) const {
+    const View4<const T>& x = args.conv.x;
+    const int64_t image = number * kTerms;
+    const T* first = x.data + (p.image + image) * x.n + group * sizes.channels * x.c;
+    return Source{pieces<P>(first, x.n, p.images - image), x.c, x.h, x.w, sizes.source_h,
+                  sizes.source_w};
   }
 
   void pack_grad_out(int64_t first, int64_t channels, const Portion& p, int64_t width) const {
     const View4<const T>& g = args.conv.out;
-    const int64_t per_image = p.rows * p.cols, depth = p.images * per_image;
+    const int64_t per_image = p.rows * p.cols, depth = packed_depth(p);
     const bool joined = p.rows == 1 || g.h == p.cols * g.w;
     const int64_t lines = joined ? 1 : p.rows, length = joined ? per_image : p.cols;
     for (int64_t i = 0; i < channels; i += width) {
       const int64_t here = least(width, channels - i);
       P* panel = grad_out + i * depth;
       if (here < width) fill_zero(panel, 1, depth * width);
-      for (int64_t image = 0; image < p.images; ++image) {
+      for (int64_t image = 0; image < p.images; image += kTerms) {
         for (int64_t y = 0; y < lines; ++y) {
-          copy_block(g.data + (p.image + image) * g.n + (first + i) * g.c + (p.row + y) * g.h +
-                         p.col * g.w,
-                     g.c, g.w, here, length, panel + (image * per_image + y * p.cols) * width, 1,
-                     width);
+          const T* from = g.data + (p.image + image) * g.n + (first + i) * g.c +
+                          (p.row + y) * g.h + p.col * g.w;
+          copy_block(pieces<P>(from, g.n, p.images - image), g.c, g.w, here, length,
+                     panel + (image / kTerms * per_image + y * p.cols) * width, 1, width);
         }
       }
     }
@@ -74,7 +79,7 @@ struct WeightGradient {
   // table[pixel] = place of the pixel in a strip whose elements are `width` numbers
   void fill_pixels(const Portion& p, int64_t image_size, int64_t row_size, int64_t col_size,
                    int64_t* table) const {
-    for (int64_t image = 0, k = 0; image < p.images; ++image) {
+    for (int64_t image = 0, k = 0; image < packed_images(p); ++image) {
       for (int64_t y = 0; y < p.rows; ++y) {
         for (int64_t x = 0; x < p.cols; ++x, ++k) {
           table[k] = image * image_size + y * row_size + x * col_size;
@@ -134,7 +139,7 @@ struct WeightGradient {
     if (direct(channels)) {
       return add_direct(group, p, number, out_channel, out_channels, channel, channels);
     }
-    const int64_t depth = p.images * p.rows * p.cols;
+    const int64_t depth = packed_depth(p);
     const int64_t height = panel_rows(out_channels);
     const int64_t width = out_channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
     pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, height);
@@ -153,8 +158,8 @@ struct WeightGradient {
       fill_pixels(p, layout.size * width, layout.pitch * width, width, col_table);
       for (int64_t c = 0; c < channels; c += width) {
         const int64_t here = least(width, channels - c);
-        for (int64_t image = 0; image < p.images; ++image) {
-          layout.fill_lanes(input(group, p.image + image), channel + c, here, width,
+        for (int64_t image = 0; image < packed_images(p); ++image) {
+          layout.fill_lanes(input(group, p, image), channel + c, here, width,
                             strip + image * layout.size * width);
         }
         for (int64_t h = 0; h < taps.rows; ++h) {
@@ -174,7 +179,7 @@ struct WeightGradient {
   void add_output_channels(int64_t group, int64_t block, int64_t number, int64_t out_channel,
                            int64_t out_channels, int64_t channel, int64_t channels) const {
     const Portion p = pixels_at(block);
-    const int64_t depth = p.images * p.rows * p.cols;
+    const int64_t depth = packed_depth(p);
     const int64_t width = sizes.w.count <= kFewRows ? kWideCols<P> : kPanelCols<P>;
     pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, width);
     fill_table(depth, width, col_table);
@@ -185,9 +190,9 @@ struct WeightGradient {
     const StripLayout layout(dense, p.row * sizes.h.stride, (p.rows - 1) * sizes.h.stride + 1,
                              p.col * sizes.w.stride, (p.cols - 1) * sizes.w.stride + 1);
     fill_pixels(p, layout.size, layout.pitch * sizes.h.stride, sizes.w.stride, row_table);
-    const int64_t channel_size = p.images * layout.size;
-    for (int64_t image = 0; image < p.images; ++image) {
-      layout.fill(input(group, p.image + image), channel, channels, strip + image * layout.size,
+    const int64_t channel_size = packed_images(p) * layout.size;
+    for (int64_t image = 0; image < packed_images(p); ++image) {
+      layout.fill(input(group, p, image), channel, channels, strip + image * layout.size,
                   channel_size);
     }
     const int64_t step = layout.offset(0, 1 % sizes.w.count) - layout.offset(0, 0);
@@ -203,7 +208,7 @@ struct WeightGradient {
 
   // out[k, c, taps] as sums hold them; out may be the gradient or a partial one.
   template <class O>
-  void store(const Correlation& tile, const View4<O>& out, const P* result, int64_t out_channels,
+  void store(const Correlation& tile, const View4<O>& out, const Acc* result, int64_t out_channels,
              int64_t channels) const {
     const int64_t taps = tile.taps(), kernel_w = tile.w.count;
     const bool ordered = out.w == 1 && out.h == kernel_w && taps > 1;
@@ -254,17 +259,17 @@ struct WeightGradient {
       }
     }
     const int64_t rows = plan.sum_elements / plan.sum_row;
-    const P* result = sums_at(0, 0).finish(last - first, rows, plan.sum_row);
+    const Acc* result = sums_at(0, 0).finish(last - first, rows, plan.sum_row);
     const View4<T>& w = args.conv.weight;
     const int64_t from = group * sizes.out_channels + k;
     if (args.partial == nullptr) {
       T* out = w.data + from * w.n + c * w.c + row * w.h + col * w.w;
       return store<T>(tile, {out, w.n, w.c, w.h, w.w}, result, out_channels, channels);
     }
-    const View4<P> partial{nullptr, sizes.depth(), sizes.taps(), sizes.w.count, 1};
-    P* out = args.partial + chunk * args.conv.shape.out_channels * partial.n + from * partial.n +
+    const View4<Acc> partial{nullptr, sizes.depth(), sizes.taps(), sizes.w.count, 1};
+    Acc* out = args.partial + chunk * args.conv.shape.out_channels * partial.n + from * partial.n +
              c * partial.c + row * partial.h + col;
-    store<P>(tile, {out, partial.n, partial.c, partial.h, 1}, result, out_channels, channels);
+    store<Acc>(tile, {out, partial.n, partial.c, partial.h, 1}, result, out_channels, channels);
   }
 };
 

@@ -1,4 +1,5 @@
-// Copies between tensors and the blocks in scratch that are multiplied.
+// Copies between tensors and the blocks in scratch that are multiplied. Where elements are read is a
+// pointer, or something that is used like one: elements that the reader puts together (gemm_bf16.h).
 
 // Copying converts: from a storage type to the type it is computed in, or back.
 template <class T>
@@ -23,13 +24,24 @@ inline void fill_zero(P* out, int64_t stride, int64_t n) {
   }
 }
 
+// Whether copying from In to P changes no bits.
+template <class In, class P>
+constexpr bool kSameBits = false;
+template <class T, class P>
+constexpr bool kSameBits<T*, P> = sizeof(T) == sizeof(P);
+
+template <class T>
+inline void fetch(const T* p) {
+  __builtin_prefetch(p);
+}
+
 // Copies n >= kStep contiguous elements, kStep at a time; the last step goes over some that are
 // there already.
-template <int64_t kStep, class T, class P>
-inline void copy_steps(const T* in, P* out, int64_t n) {
+template <int64_t kStep, class In, class P>
+inline void copy_steps(In in, P* out, int64_t n) {
   for (int64_t i = 0; i < n; i += kStep) {
     const int64_t at = least(i, n - kStep);
-    if constexpr (sizeof(T) == sizeof(P)) {
+    if constexpr (kSameBits<In, P>) {
       __builtin_memcpy(out + at, in + at, kStep * sizeof(P));
     } else {
       store(out + at, load(in + at));
@@ -38,23 +50,23 @@ inline void copy_steps(const T* in, P* out, int64_t n) {
 }
 
 // Copies n contiguous elements: by vectors, or by 16 bytes in the short rows of small images.
-template <class T, class P>
-inline void copy_run(const T* in, P* out, int64_t n) {
+template <class In, class P>
+inline void copy_run(In in, P* out, int64_t n) {
   constexpr int64_t kStep = kLanes<Accumulator<P>>, kShort = 16 / sizeof(P);
   if (n >= kStep) return copy_steps<kStep>(in, out, n);
-  if constexpr (sizeof(T) == sizeof(P)) {
+  if constexpr (kSameBits<In, P>) {
     if (n >= kShort) return copy_steps<kShort>(in, out, n);
   }
   for (int64_t i = 0; i < n; ++i) copy_element(in[i], out + i);
 }
-template <class T, class P>
-inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
+template <class In, class P>
+inline void copy_run(In in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
   if (in_stride == 1 && out_stride == 1) return copy_run(in, out, n);
   constexpr int64_t kStep = kLanes<Accumulator<P>>;
   int64_t done = 0;
   if (in_stride == 2 && out_stride == 1) {  // the last element read is not the last of a vector
     for (; done + kStep < n; done += kStep) {
-      const T* from = in + 2 * done;
+      const In from = in + 2 * done;
       store(out + done, every_second<0, Accumulator<P>>(load(from), load(from + kStep)));
     }
   }
@@ -62,17 +74,17 @@ inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride,
 }
 
 // out[k, i] = in[i, k] for one square of lanes, of which `height` i and `width` k exist.
-template <bool kWhole, class T, class P>
-inline void copy_square(const T* in, int64_t in_i, int64_t height, int64_t width, P* out,
+template <bool kWhole, class In, class P>
+inline void copy_square(In in, int64_t in_i, int64_t height, int64_t width, P* out,
                         int64_t out_k) {
   using Acc = Accumulator<P>;
   constexpr int kSize = kLanes<Acc>;
   Vec<Acc> rows[kSize];
 #pragma GCC unroll 16
   for (int r = 0; r < kSize; ++r) {
-    const T* row = in + (kWhole || r < height ? r : height - 1) * in_i;  // no branch
+    const In row = in + (kWhole || r < height ? r : height - 1) * in_i;  // no branch
     rows[r] = kWhole ? load(row) : load_first(row, width);
-    __builtin_prefetch(in + (r + height) * in_i);  // the next square's: rows are far apart
+    fetch(in + (r + height) * in_i);  // the next square's: rows are far apart
   }
   transpose<Acc>(rows);
 #pragma GCC unroll 16
@@ -86,15 +98,15 @@ inline void copy_square(const T* in, int64_t in_i, int64_t height, int64_t width
 }
 
 // The same for contiguous k of `in` and contiguous i of `out`, any number of each.
-template <class T, class P>
-inline void copy_transposed(const T* in, int64_t in_i, int64_t ni, int64_t nk, P* out,
+template <class In, class P>
+inline void copy_transposed(In in, int64_t in_i, int64_t ni, int64_t nk, P* out,
                             int64_t out_k) {
   constexpr int64_t kSize = kLanes<Accumulator<P>>;
   for (int64_t i = 0; i < ni; i += kSize) {
     const int64_t height = least(kSize, ni - i);
     for (int64_t k = 0; k < nk; k += kSize) {
       const int64_t width = least(kSize, nk - k);
-      const T* from = in + i * in_i + k;
+      const In from = in + i * in_i + k;
       P* to = out + k * out_k + i;
       if (height == kSize && width == kSize) {
         copy_square<true>(from, in_i, height, width, to, out_k);
@@ -109,8 +121,8 @@ inline void copy_transposed(const T* in, int64_t in_i, int64_t ni, int64_t nk, P
 constexpr int64_t kFewColumns = kLanes<float> / 4;
 
 // out[k * out_k + i * out_i] = in[i * in_i + k * in_k]
-template <class T, class P>
-void copy_block(const T* in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out,
+template <class In, class P>
+void copy_block(In in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out,
                 int64_t out_i, int64_t out_k) {
   if (out_i == 1 && in_i != 1 && in_k == 1 && nk >= kFewColumns) {
     return copy_transposed(in, in_i, ni, nk, out, out_k);
@@ -121,7 +133,7 @@ void copy_block(const T* in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk,
   if (in_i == 1 && out_i == 1 && ni == 2 * kLanes<Accumulator<P>>) {  // a panel of columns
     constexpr int64_t kHalf = kLanes<Accumulator<P>>;
     for (int64_t k = 0; k < nk; ++k) {
-      const T* from = in + k * in_k;
+      const In from = in + k * in_k;
       P* to = out + k * out_k;
       store(to, load(from));
       store(to + kHalf, load(from + kHalf));
@@ -129,4 +141,21 @@ void copy_block(const T* in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk,
     return;
   }
   for (int64_t k = 0; k < nk; ++k) copy_run(in + k * in_k, in_i, out + k * out_k, out_i, ni);
+}
+
+// Elements of the sum that P holds together, where they are read from In.
+template <class In, class P>
+constexpr int64_t kTermsOf = 1;
+
+// The same where k counts elements of the sum: as P holds them, kTermsOf at a time.
+template <class In, class P>
+inline void copy_terms(In in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out,
+                       int64_t out_i, int64_t out_k) {
+  copy_block(in, in_i, in_k, ni, nk, out, out_i, out_k);
+}
+
+// One of the pieces that hold a term each, `stride` apart: as it is. P may hold it with the next.
+template <class P, class T>
+inline const T* pieces(const T* first, int64_t /*stride*/, int64_t /*count*/) {
+  return first;
 }

@@ -3,16 +3,18 @@
 // What the items of one thread share: memory, and the packed weights of the last tile.
 template <class T>
 struct Correlator {
-  using P = Accumulator<T>;
+  using P = Packed<T>;
+  using Acc = SumOf<P>;
+  static constexpr int64_t kTerms = PackedOf<T>::kTerms;
 
   const Conv2dPlan& plan;
   int64_t* row_table;
   int64_t* col_table;
   P* weights;
   P* source;
-  P* bias;
-  P* sums;
-  P* totals;
+  Acc* bias;
+  Acc* sums;
+  Acc* totals;
   int64_t packed = -1;  // the tile whose weights are packed
 
   Correlator(const Conv2dPlan& plan, void* memory) : plan(plan) {
@@ -21,12 +23,12 @@ struct Correlator {
     col_table = scratch.take<int64_t>(kTileDepth);
     weights = scratch.take<P>(plan.weight_elements);
     source = scratch.take<P>(plan.source_elements);
-    bias = scratch.take<P>(plan.bias_elements);
-    sums = scratch.take<P>(plan.sum_elements);
-    totals = plan.totals ? scratch.take<P>(plan.sum_elements) : sums;
+    bias = scratch.take<Acc>(plan.bias_elements);
+    sums = scratch.take<Acc>(plan.sum_elements);
+    totals = plan.totals ? scratch.take<Acc>(plan.sum_elements) : sums;
   }
 
-  Source<T> source_of(const CorrelationArgs<T>& args, int64_t image) const {
+  Source<const T*> source_of(const CorrelationArgs<T>& args, int64_t image) const {
     return {args.source.data + image * args.source.n,
             args.source.c,
             args.source.h,
@@ -55,10 +57,14 @@ struct Correlator {
   }
 
   // Whether the rows of run_channels are multiplied as they lie in the caller's tensor: pixels with
-  // one tap inside of the image, whose channels follow each other.
+  // one tap inside of the image, whose channels follow each other, whole numbers of P apart.
   bool direct_source(const CorrelationArgs<T>& args, const Portion& p) const {
     const Correlation& c = args.sizes;
-    return sizeof(T) == sizeof(P) && c.taps() == 1 && args.source.c == 1 && c.h.first >= 0 &&
+    const View4<const T>& from = args.source;
+    const int64_t steps = c.channels | from.n | from.h | from.w |
+                          reinterpret_cast<intptr_t>(from.data) / int64_t(sizeof(T));
+    return sizeof(T) * kTerms == sizeof(P) && c.taps() == 1 && from.c == 1 &&
+           (kTerms == 1 || steps % 2 == 0) && c.h.first >= 0 &&
            c.w.first >= 0 && (p.row + p.rows - 1) * c.h.stride + c.h.first < c.source_h &&
            (p.col + p.cols - 1) * c.w.stride + c.w.first < c.source_w;
   }
@@ -73,16 +79,19 @@ struct Correlator {
         p.images == 1 || (rows_join && args.source.n == p.rows * p.cols * across);
     const int64_t lines = rows_join ? 1 : p.rows, images = images_join ? 1 : p.images;
     const int64_t pixels = (images_join ? p.images : 1) * (rows_join ? p.rows : 1) * p.cols;
-    fill_table(block.depth(), 1, row_table);
+    const int64_t depth = block.packed_depth(kTerms);
+    fill_table(depth, 1, row_table);
     for (int64_t image = 0; image < images; ++image) {
       for (int64_t y = 0; y < lines; ++y) {
         const T* first = args.source.data + (p.image + image) * args.source.n + block.channel +
                          ((p.row + y) * c.h.stride + c.h.first) * args.source.h +
                          (p.col * c.w.stride + c.w.first) * args.source.w;
-        if constexpr (sizeof(T) == sizeof(P)) {
-          const Rows<P> rows{first, across, across, row_table, panel_rows(pixels)};
+        if constexpr (sizeof(T) * kTerms == sizeof(P)) {
+          const int64_t step = across / kTerms;
+          const Rows<P> rows{reinterpret_cast<const P*>(first), step, step, row_table,
+                             panel_rows(pixels)};
           total.at(image * p.rows * p.cols + y * p.cols, 0)
-              .add_block(number, pixels, p.channels, block.depth(), rows, cols);
+              .add_block(number, pixels, p.channels, depth, rows, cols);
         }
       }
     }
@@ -94,7 +103,7 @@ struct Correlator {
     const Correlation& c = args.sizes;
     const View4<T>& to = args.out;
     const StripLayout layout(c, p.row, p.rows, p.col, p.cols);
-    const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<P>);
+    const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<Acc>);
     const Blocks blocks(c, kTileDepth);
     const bool gapless = layout.outputs() == p.rows * p.cols;
     const bool by_rows = !gapless && p.cols > kFewRows;
@@ -106,7 +115,7 @@ struct Correlator {
                         args.bias_stride, false, p.channels, bias)};
     T* out = out_at(args, p);
     bool direct = false;
-    if constexpr (sizeof(T) == sizeof(P)) {
+    if constexpr (sizeof(T) == sizeof(Acc)) {
       direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && to.c == 1 &&
                (by_rows || (gapless && pixels_join(to, p)));
       if (direct) total.write_to(out, to.w, blocks.count());
@@ -114,7 +123,7 @@ struct Correlator {
     int64_t before = 0;
     for (int64_t b = 0; b < blocks.count(); ++b) {
       const Block block = blocks[b];
-      const int64_t depth = block.depth();
+      const int64_t depth = block.packed_depth(kTerms);
       const P* packed = block_weights(args, block, p, kPanelCols<P>, before, ready);
       before += depth;
       fill_table(depth, kPanelCols<P>, col_table);
@@ -124,7 +133,7 @@ struct Correlator {
         continue;
       }
       const int64_t channel_size =
-          (ceil_div<int64_t>(p.images * layout.size, kLanes<P>) | 1) * kLanes<P>;
+          (ceil_div<int64_t>(p.images * layout.size, kLanes<Acc>) | 1) * kLanes<Acc>;
       for (int64_t image = 0; image < p.images; ++image) {
         layout.fill(source_of(args, p.image + image), block.channel, block.channels,
                     source + image * layout.size, channel_size);
@@ -145,7 +154,7 @@ struct Correlator {
         for (int64_t i = 0; i < p.images * runs; ++i) {
           const int64_t image = i / runs, y = i % runs;
           TileSums<P> part = total.at(image * per_image + y * run, channel);
-          if constexpr (sizeof(T) == sizeof(P)) {
+          if constexpr (sizeof(T) == sizeof(Acc)) {
             if (direct && by_rows) {
               part.write_to(out + image * to.n + y * to.h + channel, to.w, blocks.count());
             }
@@ -158,7 +167,7 @@ struct Correlator {
       }
     }
     if (direct) return;
-    const P* result = total.finish(blocks.count(), p.images * per_image, p.channels);
+    const Acc* result = total.finish(blocks.count(), p.images * per_image, p.channels);
     for (int64_t image = 0; image < p.images; ++image) {
       const bool joined = per_image == p.rows * p.cols && pixels_join(to, p);
       const int64_t lines = joined ? 1 : p.rows, pixels = joined ? per_image : p.cols;
@@ -183,14 +192,14 @@ struct Correlator {
     T* out = out_at(args, p);
     const bool joined = pixels_join(args.out, p);
     bool direct = false;
-    if constexpr (sizeof(T) == sizeof(P)) {
+    if constexpr (sizeof(T) == sizeof(Acc)) {
       direct = blocks.count() > 0 && blocks.count() <= kSpanBlocks && args.out.w == 1 && joined;
       if (direct) total.write_to(out, args.out.c, blocks.count());
     }
     int64_t before = 0;
     for (int64_t b = 0; b < blocks.count(); ++b) {
       const Block block = blocks[b];
-      const int64_t depth = block.depth();
+      const int64_t depth = block.packed_depth(kTerms);
       const P* packed = block_weights(args, block, p, height, before, ready);
       before += depth;
       for (int64_t image = 0; image < p.images; ++image) {
@@ -203,7 +212,7 @@ struct Correlator {
                       {source, depth, col_table, width});
     }
     if (direct) return;
-    const P* result = total.finish(blocks.count(), p.channels, pixels);
+    const Acc* result = total.finish(blocks.count(), p.channels, pixels);
     for (int64_t image = 0; image < p.images; ++image) {
       const int64_t lines = joined ? 1 : p.rows, length = joined ? per_image : p.cols;
       for (int64_t y = 0; y < lines; ++y) {

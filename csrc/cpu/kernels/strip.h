@@ -1,29 +1,31 @@
 // Reading the source of a correlation: rows of many channels at a time, zeros outside the image.
 
-template <class T>
+template <class In>
 struct Source {
-  const T* data;  // the image, first channel of the group
+  In data;  // the image, first channel of the group
   int64_t c, h, w;
   int64_t height, width;
 };
 
-// out[k, i] = source[channel + k, row, col + i · stride] for k < channels, i < n; zero outside.
-template <class T, class P>
-void copy_source_row(const Source<T>& source, int64_t channel, int64_t channels, int64_t row,
+// out[k, i] = source[channel + k, row, col + i · stride] for k < channels, i < n; zero outside. P may
+// hold several channels, which then count as one k.
+template <class In, class P>
+void copy_source_row(const Source<In>& source, int64_t channel, int64_t channels, int64_t row,
                      int64_t col, int64_t stride, int64_t n, P* out, int64_t out_k) {
   int64_t first = clamp(ceil_quotient(-col, stride), 0, n);
   int64_t last = clamp(floor_quotient(source.width - 1 - col, stride) + 1, first, n);
   if (row < 0 || row >= source.height) first = last = n;
+  const int64_t terms = ceil_div(channels, kTermsOf<In, P>);
   if (first > 0) {
-    for (int64_t k = 0; k < channels; ++k) fill_zero(out + k * out_k, 1, first);
+    for (int64_t k = 0; k < terms; ++k) fill_zero(out + k * out_k, 1, first);
   }
   if (first < last) {
-    const T* in =
+    const In in =
         source.data + channel * source.c + row * source.h + (col + first * stride) * source.w;
-    copy_block(in, stride * source.w, source.c, last - first, channels, out + first, 1, out_k);
+    copy_terms(in, stride * source.w, source.c, last - first, channels, out + first, 1, out_k);
   }
   if (last < n) {
-    for (int64_t k = 0; k < channels; ++k) fill_zero(out + k * out_k + last, 1, n - last);
+    for (int64_t k = 0; k < terms; ++k) fill_zero(out + k * out_k + last, 1, n - last);
   }
 }
 
@@ -61,8 +63,8 @@ struct StripLayout {
            w.offset(tap_w);
   }
 
-  template <class T, class P>
-  void fill(const Source<T>& source, int64_t channel, int64_t channels, P* out,
+  template <class In, class P>
+  void fill(const Source<In>& source, int64_t channel, int64_t channels, P* out,
             int64_t out_k) const {
     for (int64_t i = 0; i < h.classes * w.classes; ++i) {
       const int64_t h_class = i / w.classes, w_class = i % w.classes;
@@ -72,7 +74,7 @@ struct StripLayout {
       if (w.stride == 1 && h.stride == 1 && pitch == source.width && first_col == 0 &&
           source.h == source.width * source.w && first_row >= 0 &&
           first_row + h.size <= source.height) {  // rows follow each other in memory
-        copy_block(source.data + channel * source.c + first_row * source.h, source.w, source.c,
+        copy_terms(source.data + channel * source.c + first_row * source.h, source.w, source.c,
                    h.size * pitch, channels, to, 1, out_k);
         continue;
       }
@@ -85,8 +87,8 @@ struct StripLayout {
   }
 
   // The same with `width` channels side by side in every place: out[place][lane].
-  template <class T, class P>
-  void fill_lanes(const Source<T>& source, int64_t channel, int64_t channels, int64_t width,
+  template <class In, class P>
+  void fill_lanes(const Source<In>& source, int64_t channel, int64_t channels, int64_t width,
                   P* out) const {
     if (channels < width) fill_zero(out, 1, size * width);
     for (int64_t i = 0; i < h.classes * w.classes; ++i) {
@@ -115,10 +117,11 @@ struct StripLayout {
 
 // Panels [pixels / width][depth][width] of the patches that the outputs [row, row + rows) x
 // [col, col + cols) meet, from pixel `first` of the panels on: im2col of one block of terms.
-template <class T, class P>
-void pack_patches(const Correlation& c, const Source<T>& source, const Block& block, int64_t row,
+template <class In, class P>
+void pack_patches(const Correlation& c, const Source<In>& source, const Block& block, int64_t row,
                   int64_t rows, int64_t col, int64_t cols, int64_t first, int64_t width, P* out) {
-  const int64_t taps = block.rows * block.cols, depth = block.depth();
+  const int64_t taps = block.rows * block.cols;
+  const int64_t depth = ceil_div(block.channels, kTermsOf<In, P>) * taps;
   const bool whole_rows = c.w.stride == 1 && c.h.stride == 1 && c.w.count == 1 && cols == c.out_w &&
                           c.w.first == 0 && cols == source.width &&
                           source.h == source.width * source.w;
@@ -136,7 +139,7 @@ void pack_patches(const Correlation& c, const Source<T>& source, const Block& bl
         const int64_t n = least(width - lane, length - x);
         P* to = out + (pixel - lane) * depth + t * width + lane;
         if (joined) {
-          copy_block(source.data + block.channel * source.c + from_row * source.h + x * source.w,
+          copy_terms(source.data + block.channel * source.c + from_row * source.h + x * source.w,
                      source.w, source.c, n, block.channels, to, 1, taps * width);
         } else {
           copy_source_row(source, block.channel, block.channels, from_row,

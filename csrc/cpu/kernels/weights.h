@@ -33,54 +33,81 @@ inline Portion portion_at(const Correlation& c, const Conv2dPlan& plan, int64_t 
   return p;
 }
 
-// Panels [channels / width][depth][width] of weights: out channels side by side.
+// Where the weights of a block begin, first tap of the kernel.
+template <class T>
+const T* first_weight(const CorrelationArgs<T>& args, const Block& block, const Portion& portion) {
+  const Correlation& c = args.sizes;
+  return args.weight + portion.channel * args.weight_out + block.channel * args.weight_in +
+         c.h.weight * args.weight_h + c.w.weight * args.weight_w;
+}
+// How far a tap is from there.
+template <class T>
+int64_t tap_offset(const CorrelationArgs<T>& args, int64_t row, int64_t col) {
+  return row * args.sizes.h.weight_step * args.weight_h +
+         col * args.sizes.w.weight_step * args.weight_w;
+}
+
+// What pack_weights does, if the weights lie in memory so that long pieces can be read; else false.
+template <class T, class P>
+bool pack_pieces_of_weights(const CorrelationArgs<T>& args, const Block& block,
+                            const Portion& portion, int64_t width, P* out) {
+  const Correlation& c = args.sizes;
+  const int64_t taps = block.rows * block.cols, depth = block.depth();
+  const T* first = first_weight(args, block, portion);
+  // All taps of a channel in order of memory.
+  if (taps == c.taps() && taps > 1 && c.w.weight_step * args.weight_w == 1 &&
+      (c.h.count == 1 || c.h.weight_step * args.weight_h == c.w.count)) {
+    if (args.weight_in == taps) {
+      pack_panels(first, args.weight_out, 1, portion.channels, depth, width, out);
+      return true;
+    }
+    for (int64_t i = 0; i < portion.channels; i += width) {
+      P* panel = out + i * depth;
+      const int64_t here = least(width, portion.channels - i);
+      if (here < width) fill_zero(panel, 1, depth * width);
+      for (int64_t k = 0; k < block.channels; ++k) {
+        copy_block(first + i * args.weight_out + k * args.weight_in, args.weight_out, 1, here, taps,
+                   panel + k * taps * width, 1, width);
+      }
+    }
+    return true;
+  }
+  if (args.weight_out != 1) return false;
+  // Rows of all channels lie in one piece.
+  if (portion.channels % width != 0) {
+    const int64_t last = portion.channels / width * width;
+    fill_zero(out + last * depth, 1, depth * width);
+  }
+  for (int64_t k = 0; k < depth; ++k) {
+    const T* from =
+        first + k / taps * args.weight_in +
+        tap_offset(args, block.row + k % taps / block.cols, block.col + k % taps % block.cols);
+    for (int64_t i = 0; i < portion.channels; i += width) {
+      copy_run(from + i, out + i * depth + k * width, least(width, portion.channels - i));
+    }
+  }
+  return true;
+}
+
+// Panels [channels / width][depth][width] of weights: out channels side by side. Along depth, the
+// taps of a channel, or of several that P holds together, follow each other.
 template <class T, class P>
 void pack_weights(const CorrelationArgs<T>& args, const Block& block, const Portion& portion,
                   int64_t width, P* out) {
-  const Correlation& c = args.sizes;
-  const int64_t taps = block.rows * block.cols, depth = block.depth();
-  const T* first = args.weight + portion.channel * args.weight_out + block.channel * args.weight_in;
-  const auto tap_offset = c.h.weight * args.weight_h + c.w.weight * args.weight_w;
-  // All taps of a channel in order of memory.
-  const bool ordered = taps == c.taps() && taps > 1 && c.w.weight_step * args.weight_w == 1 &&
-                       (c.h.count == 1 || c.h.weight_step * args.weight_h == c.w.count);
-  if (ordered && args.weight_in == taps) {
-    return pack_panels(first + tap_offset, args.weight_out, 1, portion.channels, depth, width, out);
+  constexpr int64_t kTerms = PackedOf<T>::kTerms;
+  if constexpr (kTerms == 1) {
+    if (pack_pieces_of_weights(args, block, portion, width, out)) return;
   }
-  if (args.weight_out == 1) {  // rows of all channels lie in one piece
-    if (portion.channels % width != 0) {
-      const int64_t last = portion.channels / width * width;
-      fill_zero(out + last * depth, 1, depth * width);
-    }
-    for (int64_t k = 0; k < depth; ++k) {
-      const int64_t channel = k / taps, row = block.row + k % taps / block.cols;
-      const int64_t col = block.col + k % taps % block.cols;
-      const T* from = first + tap_offset + channel * args.weight_in +
-                      row * c.h.weight_step * args.weight_h + col * c.w.weight_step * args.weight_w;
-      for (int64_t i = 0; i < portion.channels; i += width) {
-        copy_run(from + i, out + i * depth + k * width, least(width, portion.channels - i));
-      }
-    }
-    return;
-  }
+  const int64_t taps = block.rows * block.cols, depth = block.packed_depth(kTerms);
   for (int64_t i = 0; i < portion.channels; i += width) {
     P* panel = out + i * depth;
     const int64_t here = least(width, portion.channels - i);
-    const T* from = first + tap_offset + i * args.weight_out;
+    const T* from = first_weight(args, block, portion) + i * args.weight_out;
     if (here < width) fill_zero(panel, 1, depth * width);
-    if (ordered) {
-      for (int64_t k = 0; k < block.channels; ++k) {
-        copy_block(from + k * args.weight_in, args.weight_out, 1, here, taps,
-                   panel + k * taps * width, 1, width);
-      }
-      continue;
-    }
     for (int64_t t = 0; t < taps; ++t) {
-      const int64_t row = block.row + t / block.cols, col = block.col + t % block.cols;
-      copy_block(
-          from + row * c.h.weight_step * args.weight_h + col * c.w.weight_step * args.weight_w,
-          args.weight_out, args.weight_in, here, block.channels, panel + t * width, 1,
-          taps * width);
+      copy_terms(from + tap_offset(args, block.row + t / block.cols, block.col + t % block.cols),
+                 args.weight_out, args.weight_in, here, block.channels, panel + t * width, 1,
+                 taps * width);
     }
   }
 }
