@@ -94,15 +94,18 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
   plan.work = static_cast<double>(plan.channel_tile) * strip_pixels * c.depth() * plan.run;
 
   const int64_t packed_channels = round_up(plan.channel_tile, pixels ? 1 : panel) + panel;
-  plan.keep_weights = plan.strips > 1 && c.depth() * packed_channels * bytes <= kKeptWeights;
+  const auto packed_depth = [&](const Correlation& some) {
+    return ceil_div(some.channels, machine.terms) * some.taps();
+  };
+  plan.keep_weights = plan.strips > 1 && packed_depth(c) * packed_channels * bytes <= kKeptWeights;
   // Correlations with a tap less per dimension have more channels in a block.
   for (int64_t fewer = 0; fewer < 4; ++fewer) {
     Correlation some = c;
     some.h.count -= fewer & 1;
     some.w.count -= fewer >> 1;
     if (fewer > 0 && (some.h.count < 1 || some.w.count < 1)) continue;
-    const Blocks blocks(some, kTileDepth);
-    const int64_t block_depth = std::min(kTileDepth, std::max<int64_t>(1, some.depth()));
+    const Blocks blocks(some, kTileDepth, machine.terms);
+    const int64_t block_depth = std::min(kTileDepth, std::max<int64_t>(1, packed_depth(some)));
     int64_t source;
     if (pixels) {
       source = round_up(strip_pixels, panel) * block_depth;
@@ -110,7 +113,8 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
     } else {
       const StripLine h(some.h, plan.strip_rows), w(some.w, plan.strip_cols);
       const int64_t plane = h.classes * w.classes * (h.size + 1) * w.size;
-      const int64_t channels = blocks.count() == 0 ? 1 : blocks[0].channels;
+      const int64_t channels =
+          blocks.count() == 0 ? 1 : ceil_div(blocks[0].channels, machine.terms);
       source = (round_up(plan.strip_images * plane, machine.columns()) + 2 * machine.columns()) *
                channels;
       plan.sum_elements =
@@ -118,8 +122,9 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
                                           round_up(plan.channel_tile, machine.columns()));
     }
     plan.source_elements = std::max(plan.source_elements, source);
-    plan.weight_elements = std::max(
-        plan.weight_elements, (plan.keep_weights ? some.depth() : block_depth) * packed_channels);
+    plan.weight_elements =
+        std::max(plan.weight_elements,
+                 (plan.keep_weights ? packed_depth(some) : block_depth) * packed_channels);
     plan.totals = plan.totals || blocks.count() > kSpanBlocks;
   }
   plan.bias_elements = plan.channel_tile * (pixels ? panel : 1);

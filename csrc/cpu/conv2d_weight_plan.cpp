@@ -23,16 +23,15 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
   Conv2dWeightPlan plan{};
 
   // Types that are multiplied in pairs, or larger groups, take those from different images.
-  const int64_t most = kTileDepth / machine.terms;
-  plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, most));
+  plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, kTileDepth));
   plan.block_rows = 1;
   plan.block_images = machine.terms;
   if (plan.block_cols == c.out_w) {
-    plan.block_rows = std::min(c.out_h, most / c.out_w);
+    plan.block_rows = std::min(c.out_h, kTileDepth / c.out_w);
     plan.block_rows = ceil_div(c.out_h, ceil_div(c.out_h, plan.block_rows));
   }
   if (plan.block_rows == c.out_h && plan.block_cols == c.out_w) {
-    plan.block_images = machine.terms * (most / (c.out_h * c.out_w));
+    plan.block_images = machine.terms * (kTileDepth / (c.out_h * c.out_w));
   }
   plan.block_images = std::min(c.batch, plan.block_images);
 
@@ -96,7 +95,8 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
   plan.work = static_cast<double>(plan.in_channel_tile) * plan.out_channel_tile * plan.tap_rows *
               plan.tap_cols * terms / plan.chunks;
 
-  const int64_t depth = plan.block_images * plan.block_rows * plan.block_cols;
+  const int64_t images = ceil_div(plan.block_images, machine.terms);
+  const int64_t depth = images * plan.block_rows * plan.block_cols;
   plan.grad_elements = (round_up(plan.out_channel_tile, panel) + panel) * depth;
   if (plan.output_channels_in_lanes) {
     Correlation dense = c;
@@ -104,19 +104,19 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machi
     const StripLine h(dense.h, (plan.block_rows - 1) * s.stride_h + 1);
     const StripLine w(dense.w, (plan.block_cols - 1) * s.stride_w + 1);
     plan.strip_elements =
-        plan.in_channel_tile * plan.block_images * h.classes * w.classes * (h.size + 1) * w.size;
+        plan.in_channel_tile * images * h.classes * w.classes * (h.size + 1) * w.size;
     plan.sum_row = round_up(plan.out_channel_tile, lanes);
     plan.sum_elements = plan.in_channel_tile * taps * plan.sum_row;
   } else {
     Correlation tile = c;
     tile.h.count = plan.tap_rows;
     tile.w.count = plan.tap_cols;
-    const Block first = Blocks(tile, kTileDepth)[0];
+    const Block first = Blocks(tile, kTileDepth, 1)[0];
     TapLine taps_h = c.h, taps_w = c.w;
     taps_h.count = first.rows;
     taps_w.count = first.cols;
     const StripLine h(taps_h, plan.block_rows), w(taps_w, plan.block_cols);
-    plan.strip_elements = plan.block_images * h.classes * w.classes * (h.size + 1) * w.size * panel;
+    plan.strip_elements = images * h.classes * w.classes * (h.size + 1) * w.size * panel;
     plan.sum_row = round_up(plan.in_channel_tile, lanes);
     plan.sum_elements = plan.tap_rows * plan.tap_cols * plan.out_channel_tile * plan.sum_row;
   }

@@ -176,17 +176,17 @@ struct Block {
 };
 class Blocks {
  public:
-  Blocks(const Correlation& c, int64_t most) : c_(c) {
+  /// Of at most `most` terms each, where `terms` channels count as one term.
+  Blocks(const Correlation& c, int64_t most, int64_t terms) : c_(c) {
     if (c.depth() == 0) return;
     cols_ = least(c.w.count, most);
     rows_ = clamp(most / cols_, 1, c.h.count);
     if (cols_ < c.w.count) rows_ = 1;
     channels_ = 1;
     if (c.taps() <= most) {
-      const int64_t blocks = ceil_div(c.channels, least(c.channels, most / c.taps()));
-      channels_ = ceil_div(c.channels, blocks);
-      // Even, for types that are multiplied in pairs.
-      if (blocks > 1 && channels_ % 2 != 0 && (channels_ + 1) * c.taps() <= most) ++channels_;
+      const int64_t packed = ceil_div(c.channels, terms);
+      const int64_t blocks = ceil_div(packed, least(packed, most / c.taps()));
+      channels_ = terms * ceil_div(packed, blocks);
     }
     row_blocks_ = ceil_div(c.h.count, rows_);
     col_blocks_ = ceil_div(c.w.count, cols_);

@@ -55,9 +55,9 @@ struct View4 {
   int64_t n, c, h, w;
 };
 
-/// Products are summed in blocks of at most kTileDepth terms, and these in spans of kSpanBlocks
-/// blocks, in order. So the order of summation depends on the shape of the sum, never on threads,
-/// tiles or other samples.
+/// Products are summed in blocks of at most kTileDepth terms (or groups of terms that one
+/// instruction multiplies), and these in spans of kSpanBlocks blocks, in order. So the order of
+/// summation depends on the shape of the sum, never on threads, tiles or other samples.
 constexpr int64_t kTileDepth = 256;
 constexpr int64_t kSpanBlocks = 16;
 constexpr int64_t kSpan = kSpanBlocks * kTileDepth;

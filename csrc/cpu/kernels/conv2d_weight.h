@@ -52,8 +52,8 @@ struct WeightGradient {
     const View4<const T>& x = args.conv.x;
     const int64_t image = number * kTerms;
     const T* first = x.data + (p.image + image) * x.n + group * sizes.channels * x.c;
-    return Source{pieces<P>(first, x.n, p.images - image), x.c, x.h, x.w, sizes.source_h,
-                  sizes.source_w};
+    return Source{
+        pieces<P>(first, x.n, p.images - image), x.c, x.h, x.w, sizes.source_h, sizes.source_w};
   }
 
   void pack_grad_out(int64_t first, int64_t channels, const Portion& p, int64_t width) const {
@@ -67,8 +67,8 @@ struct WeightGradient {
       if (here < width) fill_zero(panel, 1, depth * width);
       for (int64_t image = 0; image < p.images; image += kTerms) {
         for (int64_t y = 0; y < lines; ++y) {
-          const T* from = g.data + (p.image + image) * g.n + (first + i) * g.c +
-                          (p.row + y) * g.h + p.col * g.w;
+          const T* from = g.data + (p.image + image) * g.n + (first + i) * g.c + (p.row + y) * g.h +
+                          p.col * g.w;
           copy_block(pieces<P>(from, g.n, p.images - image), g.c, g.w, here, length,
                      panel + (image / kTerms * per_image + y * p.cols) * width, 1, width);
         }
@@ -145,7 +145,7 @@ struct WeightGradient {
     pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, height);
     fill_table(depth, height, row_table);
     const Rows<P> rows{grad_out, depth, 1, row_table, height};
-    const Blocks passes(tile, kTileDepth);  // of taps
+    const Blocks passes(tile, kTileDepth, 1);  // of taps
     for (int64_t i = 0; i < passes.count(); ++i) {
       const Block taps = passes[i];
       if (taps.channel > 0) break;
@@ -268,7 +268,7 @@ struct WeightGradient {
     }
     const View4<Acc> partial{nullptr, sizes.depth(), sizes.taps(), sizes.w.count, 1};
     Acc* out = args.partial + chunk * args.conv.shape.out_channels * partial.n + from * partial.n +
-             c * partial.c + row * partial.h + col;
+               c * partial.c + row * partial.h + col;
     store<Acc>(tile, {out, partial.n, partial.c, partial.h, 1}, result, out_channels, channels);
   }
 };

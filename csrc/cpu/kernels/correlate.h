@@ -64,8 +64,8 @@ struct Correlator {
     const int64_t steps = c.channels | from.n | from.h | from.w |
                           reinterpret_cast<intptr_t>(from.data) / int64_t(sizeof(T));
     return sizeof(T) * kTerms == sizeof(P) && c.taps() == 1 && from.c == 1 &&
-           (kTerms == 1 || steps % 2 == 0) && c.h.first >= 0 &&
-           c.w.first >= 0 && (p.row + p.rows - 1) * c.h.stride + c.h.first < c.source_h &&
+           (kTerms == 1 || steps % 2 == 0) && c.h.first >= 0 && c.w.first >= 0 &&
+           (p.row + p.rows - 1) * c.h.stride + c.h.first < c.source_h &&
            (p.col + p.cols - 1) * c.w.stride + c.w.first < c.source_w;
   }
 
@@ -104,7 +104,7 @@ struct Correlator {
     const View4<T>& to = args.out;
     const StripLayout layout(c, p.row, p.rows, p.col, p.cols);
     const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<Acc>);
-    const Blocks blocks(c, kTileDepth);
+    const Blocks blocks(c, kTileDepth, kTerms);
     const bool gapless = layout.outputs() == p.rows * p.cols;
     const bool by_rows = !gapless && p.cols > kFewRows;
     const int64_t runs = by_rows ? p.rows : 1, run = by_rows ? p.cols : layout.outputs();
@@ -184,7 +184,7 @@ struct Correlator {
     const int64_t per_image = p.rows * p.cols, pixels = p.images * per_image;
     const int64_t width = p.channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
     const int64_t height = panel_rows(p.channels), row = round_up(pixels, kWideCols<P>);
-    const Blocks blocks(c, kTileDepth);
+    const Blocks blocks(c, kTileDepth, kTerms);
     TileSums<P> total{
         sums, row, totals,
         start_with_bias(args.bias == nullptr ? nullptr : args.bias + p.channel * args.bias_stride,

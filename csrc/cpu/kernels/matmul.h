@@ -55,7 +55,8 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
                            scratch.take<P>(plan.col_tile * kTileDepth)};
   Acc* bias = scratch.take<Acc>(plan.bias_elements);
   Acc* sums = scratch.take<Acc>(plan.row_tile * plan.sum_row);
-  const int64_t blocks = ceil_div(args.depth, kTileDepth);
+  constexpr int64_t kDepth = kTileDepth * PackedOf<T>::kTerms;
+  const int64_t blocks = ceil_div(args.depth, kDepth);
   Acc* totals = blocks > kSpanBlocks ? scratch.take<Acc>(plan.row_tile * plan.sum_row) : sums;
   const T* first_bias = args.bias == nullptr
                             ? nullptr
@@ -72,7 +73,7 @@ void matmul_tile(const MatMulArgs<T>& args, const MatMulPlan& plan, int64_t row,
   const bool wide = rows <= kFewRows || plan.wide;
   const int64_t panel = wide ? kWideCols<P> : kPanelCols<P>;
   for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t k = block * kTileDepth, depth = least(kTileDepth, args.depth - k);
+    const int64_t k = block * kDepth, depth = least(kDepth, args.depth - k);
     // Columns that are multiplied as they lie end with the last whole panel.
     const int64_t whole = plan.direct_b && cols > panel ? cols / panel * panel : cols;
     for (int64_t j = 0; j < cols; j += whole) {
