@@ -1,5 +1,6 @@
-// Copies between tensors and the blocks in scratch that are multiplied. Where elements are read is a
-// pointer, or something that is used like one: elements that the reader puts together (gemm_bf16.h).
+// Copies between tensors and the blocks in scratch that are multiplied. Where elements are read is
+// a pointer, or something that is used like one: elements that the reader puts together
+// (gemm_bf16.h).
 
 // Copying converts: from a storage type to the type it is computed in, or back.
 template <class T>
@@ -69,24 +70,37 @@ inline void copy_run(In in, int64_t in_stride, P* out, int64_t out_stride, int64
       const In from = in + 2 * done;
       store(out + done, every_second<0, Accumulator<P>>(load(from), load(from + kStep)));
     }
+    const int64_t left = n - done, reach = 2 * left - 1;
+    if (left >= kStep / 4) {
+      const In from = in + 2 * done;
+      using V = Vec<Accumulator<P>>;
+      const V low = reach < kStep ? load_first(from, reach) : load(from);
+      const V high = reach > kStep ? load_first(from + kStep, reach - kStep) : V{};
+      store_first(out + done, every_second<0, Accumulator<P>>(low, high), left);
+      return;
+    }
   }
   for (int64_t i = done; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
 }
 
 // out[k, i] = in[i, k] for one square of lanes, of which `height` i and `width` k exist.
 template <bool kWhole, class In, class P>
-inline void copy_square(In in, int64_t in_i, int64_t height, int64_t width, P* out,
-                        int64_t out_k) {
+inline void copy_square(In in, int64_t in_i, int64_t height, int64_t width, P* out, int64_t out_k) {
   using Acc = Accumulator<P>;
   constexpr int kSize = kLanes<Acc>;
   Vec<Acc> rows[kSize];
+  int64_t at[kSize];
 #pragma GCC unroll 16
   for (int r = 0; r < kSize; ++r) {
-    const In row = in + (kWhole || r < height ? r : height - 1) * in_i;  // no branch
-    rows[r] = kWhole ? load(row) : load_first(row, width);
+    at[r] = (kWhole || r < height ? r : height - 1) * in_i;  // no branch
     fetch(in + (r + height) * in_i);  // the next square's: rows are far apart
   }
-  transpose<Acc>(rows);
+  if (!load_columns<kWhole>(in, at, width, rows)) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kSize; ++r)
+      rows[r] = kWhole ? load(in + at[r]) : load_first(in + at[r], width);
+    transpose<Acc>(rows);
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < kSize; ++r) {
     if (kWhole) {
@@ -99,8 +113,7 @@ inline void copy_square(In in, int64_t in_i, int64_t height, int64_t width, P* o
 
 // The same for contiguous k of `in` and contiguous i of `out`, any number of each.
 template <class In, class P>
-inline void copy_transposed(In in, int64_t in_i, int64_t ni, int64_t nk, P* out,
-                            int64_t out_k) {
+inline void copy_transposed(In in, int64_t in_i, int64_t ni, int64_t nk, P* out, int64_t out_k) {
   constexpr int64_t kSize = kLanes<Accumulator<P>>;
   for (int64_t i = 0; i < ni; i += kSize) {
     const int64_t height = least(kSize, ni - i);
@@ -122,8 +135,8 @@ constexpr int64_t kFewColumns = kLanes<float> / 4;
 
 // out[k * out_k + i * out_i] = in[i * in_i + k * in_k]
 template <class In, class P>
-void copy_block(In in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out,
-                int64_t out_i, int64_t out_k) {
+void copy_block(In in, int64_t in_i, int64_t in_k, int64_t ni, int64_t nk, P* out, int64_t out_i,
+                int64_t out_k) {
   if (out_i == 1 && in_i != 1 && in_k == 1 && nk >= kFewColumns) {
     return copy_transposed(in, in_i, ni, nk, out, out_k);
   }

@@ -1,6 +1,6 @@
 // bf16 products two at a time: vdpbf16ps multiplies pairs of bf16 and adds both products to a
-// float. What is packed are pairs of elements that follow each other along the sum. (The instruction
-// takes subnormal inputs and sums for zero.)
+// float. What is packed are pairs of elements that follow each other along the sum. (The
+// instruction takes subnormal inputs and sums for zero.)
 
 // The bits of both, the first one's below; so copies, which only move bits, know the type.
 using bf16_pair = int32_t;
@@ -75,6 +75,10 @@ inline Vec<bf16_pair> load_first(Neighbours p, int64_t n) {
   return (Vec<bf16_pair>)_mm512_maskz_loadu_epi32(__mmask16(first_lanes(n)), p.first);
 }
 inline void fetch(Neighbours p) { __builtin_prefetch(p.first); }
+template <bool kWhole, class V>
+inline bool load_columns(Neighbours in, const int64_t (&at)[16], int64_t width, V (&columns)[16]) {
+  return load_columns<kWhole>(reinterpret_cast<const float*>(in.first), at, width, columns);
+}
 
 template <>
 constexpr int64_t kTermsOf<const bf16*, bf16_pair> = 2;

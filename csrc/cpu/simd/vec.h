@@ -173,6 +173,12 @@ inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
 #endif
 }
 
+// Where an instruction set has no faster way to load what is to be transposed.
+template <bool kWhole, class In, class At, class V>
+inline bool load_columns(const In& /*in*/, const At& /*at*/, int64_t /*width*/, V& /*columns*/) {
+  return false;
+}
+
 // All lanes if there are n >= kLanes elements, else the first n.
 template <class T>
 inline Vec<Accumulator<T>> load_lanes(const T* p, int64_t n) {
