@@ -126,6 +126,32 @@ struct StripLine {
   }
 };
 
+inline bool is_inside(int64_t position, int64_t size) { return position >= 0 && position < size; }
+
+/// A part [first, last) of a range.
+struct Range {
+  int64_t first, last;
+};
+
+/// The taps that an output finds inside of the source.
+inline Range taps_inside(const TapLine& line, int64_t out, int64_t source) {
+  Range taps{0, line.count};
+  const int64_t at = out * line.stride + line.first;
+  while (taps.first < taps.last && !is_inside(at + taps.first * line.step, source)) ++taps.first;
+  while (taps.first < taps.last && !is_inside(at + (taps.last - 1) * line.step, source))
+    --taps.last;
+  return taps;
+}
+
+/// The outputs, of `count` from `begin` on, for which a tap is inside of the source; from `begin`.
+inline Range outputs_inside(const TapLine& line, int64_t tap, int64_t begin, int64_t count,
+                            int64_t source) {
+  const int64_t at = line.first + tap * line.step;
+  const int64_t first = clamp(ceil_quotient(-at, line.stride) - begin, 0, count);
+  const int64_t last = floor_quotient(source - 1 - at, line.stride) + 1 - begin;
+  return {first, clamp(last, first, count)};
+}
+
 /// The sizes of such a sum, for one group.
 struct Correlation {
   int64_t batch;

@@ -76,11 +76,12 @@ struct WeightGradient {
     }
   }
 
-  // table[pixel] = place of the pixel in a strip whose elements are `width` numbers
+  // table[pixel] = place of the pixel in a strip whose elements are `width` numbers. In the sum,
+  // rows follow each other, each of all images, so that those outside of the input can be left out.
   void fill_pixels(const Portion& p, int64_t image_size, int64_t row_size, int64_t col_size,
                    int64_t* table) const {
-    for (int64_t image = 0, k = 0; image < packed_images(p); ++image) {
-      for (int64_t y = 0; y < p.rows; ++y) {
+    for (int64_t y = 0, k = 0; y < p.rows; ++y) {
+      for (int64_t image = 0; image < packed_images(p); ++image) {
         for (int64_t x = 0; x < p.cols; ++x, ++k) {
           table[k] = image * image_size + y * row_size + x * col_size;
         }
@@ -143,8 +144,7 @@ struct WeightGradient {
     const int64_t height = panel_rows(out_channels);
     const int64_t width = out_channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
     pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, height);
-    fill_table(depth, height, row_table);
-    const Rows<P> rows{grad_out, depth, 1, row_table, height};
+    fill_pixels(p, p.rows * p.cols * height, p.cols * height, height, row_table);
     const Blocks passes(tile, kTileDepth, 1);  // of taps
     for (int64_t i = 0; i < passes.count(); ++i) {
       const Block taps = passes[i];
@@ -163,11 +163,15 @@ struct WeightGradient {
                             strip + image * layout.size * width);
         }
         for (int64_t h = 0; h < taps.rows; ++h) {
+          const Range inside = outputs_inside(part.h, h, p.row, p.rows, sizes.source_h);
+          const int64_t row_terms = packed_images(p) * p.cols, first = inside.first * row_terms;
+          const Rows<P> rows{grad_out, depth, 1, row_table + first, height};
           for (int64_t w = 0; w < taps.cols; ++w) {
             const int64_t tap = (taps.row + h) * tile.w.count + taps.col + w;
-            const Cols<P> cols{strip + layout.offset(h, w) * width, 0, col_table, width};
+            const Cols<P> cols{strip + layout.offset(h, w) * width, 0, col_table + first, width};
             sums_at(tap * plan.out_channel_tile, c)
-                .add_block(number, out_channels, here, depth, rows, cols);
+                .add_block(number, out_channels, here, (inside.last - inside.first) * row_terms,
+                           rows, cols);
           }
         }
       }
@@ -182,8 +186,7 @@ struct WeightGradient {
     const int64_t depth = packed_depth(p);
     const int64_t width = sizes.w.count <= kFewRows ? kWideCols<P> : kPanelCols<P>;
     pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, width);
-    fill_table(depth, width, col_table);
-    const Cols<P> cols{grad_out, depth, col_table, width};
+    fill_pixels(p, p.rows * p.cols * width, p.cols * width, width, col_table);
     // Taps that are rows of one panel must be a fixed distance apart: all columns, in their order.
     Correlation dense = sizes;
     dense.h.stride = dense.w.stride = 1;
@@ -198,10 +201,14 @@ struct WeightGradient {
     const int64_t step = layout.offset(0, 1 % sizes.w.count) - layout.offset(0, 0);
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t h = 0; h < sizes.h.count; ++h) {
-        const Rows<P> rows{strip + c * channel_size + layout.offset(h, 0), step, step, row_table,
-                           panel_rows(sizes.w.count)};
+        const Range inside = outputs_inside(sizes.h, h, p.row, p.rows, sizes.source_h);
+        const int64_t row_terms = packed_images(p) * p.cols, first = inside.first * row_terms;
+        const Rows<P> rows{strip + c * channel_size + layout.offset(h, 0), step, step,
+                           row_table + first, panel_rows(sizes.w.count)};
+        const Cols<P> cols{grad_out, depth, col_table + first, width};
         sums_at((c * sizes.h.count + h) * sizes.w.count, 0)
-            .add_block(number, sizes.w.count, out_channels, depth, rows, cols);
+            .add_block(number, sizes.w.count, out_channels,
+                       (inside.last - inside.first) * row_terms, rows, cols);
       }
     }
   }

@@ -97,6 +97,16 @@ struct Correlator {
     }
   }
 
+  // Whether rows of taps outside of the image are most of those that a portion meets.
+  static bool mostly_outside(const Correlation& c, const Portion& p) {
+    int64_t inside = 0;
+    for (int64_t y = 0; y < p.rows; ++y) {
+      const Range taps = taps_inside(c.h, p.row + y, c.source_h);
+      inside += taps.last - taps.first;
+    }
+    return 2 * inside < p.rows * c.h.count;
+  }
+
   // Output channels in the lanes, rows of pixels. A run of rows is a row of the image, or, where
   // those are short, all outputs of a strip, with the ones between rows that are computed in vain.
   void run_channels(const CorrelationArgs<T>& args, const Portion& p, bool ready) const {
@@ -106,7 +116,7 @@ struct Correlator {
     const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<Acc>);
     const Blocks blocks(c, kTileDepth, kTerms);
     const bool gapless = layout.outputs() == p.rows * p.cols;
-    const bool by_rows = !gapless && p.cols > kFewRows;
+    const bool by_rows = !gapless && (p.cols > kFewRows || mostly_outside(c, p));
     const int64_t runs = by_rows ? p.rows : 1, run = by_rows ? p.cols : layout.outputs();
     const int64_t pitch = by_rows ? p.cols : layout.pitch, per_image = runs * run;
     TileSums<P> total{
@@ -126,7 +136,8 @@ struct Correlator {
       const int64_t depth = block.packed_depth(kTerms);
       const P* packed = block_weights(args, block, p, kPanelCols<P>, before, ready);
       before += depth;
-      fill_table(depth, kPanelCols<P>, col_table);
+      const int64_t packed_channels = depth / taps;
+      fill_terms(block, packed_channels, kPanelCols<P>, col_table);
       const Cols<P> cols{packed, depth, col_table, kPanelCols<P>};
       if (direct_source(args, p)) {
         add_direct(args, p, block, b, cols, total);
@@ -139,8 +150,9 @@ struct Correlator {
                     source + image * layout.size, channel_size);
       }
       for (int64_t k = 0; k < depth; ++k) {
-        row_table[k] = k < taps ? layout.offset(k / c.w.count, k % c.w.count)
-                                : row_table[k - taps] + channel_size;
+        const int64_t tap_w = k % c.w.count, rest = k / c.w.count;
+        row_table[k] =
+            layout.offset(rest / packed_channels, tap_w) + rest % packed_channels * channel_size;
       }
       if (gapless && layout.size == run) {  // images, too, follow each other
         const int64_t all = p.images * run;
@@ -150,7 +162,6 @@ struct Correlator {
       }
       for (int64_t channel = 0; channel < p.channels; channel += cols.panel) {  // panels stay near
         const int64_t some = least(cols.panel, p.channels - channel);
-        const Cols<P> panel{packed + channel * depth, depth, col_table, cols.panel};
         for (int64_t i = 0; i < p.images * runs; ++i) {
           const int64_t image = i / runs, y = i % runs;
           TileSums<P> part = total.at(image * per_image + y * run, channel);
@@ -159,10 +170,14 @@ struct Correlator {
               part.write_to(out + image * to.n + y * to.h + channel, to.w, blocks.count());
             }
           }
-          part.add_block(
-              b, run, some, depth,
-              {source + image * layout.size + y * layout.pitch, 1, 1, row_table, panel_rows(run)},
-              panel);
+          // A row of the image needs no terms that are nothing but zeros.
+          const Range inside =
+              by_rows ? taps_inside(c.h, p.row + y, c.source_h) : Range{0, c.h.count};
+          const int64_t row_terms = packed_channels * c.w.count, first = inside.first * row_terms;
+          part.add_block(b, run, some, (inside.last - inside.first) * row_terms,
+                         {source + image * layout.size + y * layout.pitch, 1, 1, row_table + first,
+                          panel_rows(run)},
+                         {packed + channel * depth, depth, col_table + first, cols.panel});
         }
       }
     }
@@ -206,8 +221,9 @@ struct Correlator {
         pack_patches(c, source_of(args, p.image + image), block, p.row, p.rows, p.col, p.cols,
                      image * per_image, width, source);
       }
-      fill_table(depth, height, row_table);
-      fill_table(depth, width, col_table);
+      const int64_t packed_channels = depth / (block.rows * block.cols);
+      fill_terms(block, packed_channels, height, row_table);
+      fill_terms(block, packed_channels, width, col_table);
       total.add_block(b, p.channels, pixels, depth, {packed, depth, 1, row_table, height},
                       {source, depth, col_table, width});
     }

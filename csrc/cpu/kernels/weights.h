@@ -89,6 +89,19 @@ bool pack_pieces_of_weights(const CorrelationArgs<T>& args, const Block& block,
   return true;
 }
 
+// table[k] = place of the k-th term of a block in a packed panel of steps of `step`. In the sum,
+// rows of taps follow each other, so that those outside of the image can be left out of it. In a
+// panel channels do, as in memory.
+inline void fill_terms(const Block& block, int64_t channels, int64_t step, int64_t* table) {
+  for (int64_t row = 0; row < block.rows; ++row) {
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      for (int64_t col = 0; col < block.cols; ++col) {
+        *table++ = ((channel * block.rows + row) * block.cols + col) * step;
+      }
+    }
+  }
+}
+
 // Panels [channels / width][depth][width] of weights: out channels side by side. Along depth, the
 // taps of a channel, or of several that P holds together, follow each other.
 template <class T, class P>
