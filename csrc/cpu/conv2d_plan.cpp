@@ -36,8 +36,10 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
   }
   const double filled = channels / round_up(c.out_channels, machine.columns());
   const StripLine w(c.w, c.out_w);
-  const bool by_rows = c.out_w > machine.lanes.gemm_rows / 2;
-  const double in_vain = by_rows ? 1 : static_cast<double>(w.size) / c.out_w;
+  const double inside = rows_inside(c.h, 0, c.out_h, c.source_h);
+  const double in_vain = takes_rows(false, c.out_w, machine.lanes.gemm_rows, inside)
+                             ? inside
+                             : static_cast<double>(w.size) / c.out_w;
   return in_vain / filled + copy * vectors / channels / c.taps() +
          (channels_last ? 0 : kTranspose) * vectors / depth;
 }

@@ -152,6 +152,22 @@ inline Range outputs_inside(const TapLine& line, int64_t tap, int64_t begin, int
   return {first, clamp(last, first, count)};
 }
 
+/// The share of the pairs of a tap and an output that are inside of the source.
+inline double rows_inside(const TapLine& line, int64_t begin, int64_t count, int64_t source) {
+  int64_t inside = 0;
+  for (int64_t tap = 0; tap < line.count; ++tap) {
+    const Range outs = outputs_inside(line, tap, begin, count, source);
+    inside += outs.last - outs.first;
+  }
+  return static_cast<double>(inside) / (static_cast<double>(count) * line.count);
+}
+
+/// Whether the outputs of a strip are computed row by row, which fills panels of `panel` outputs
+/// less well, but leaves out what is between the rows, if there are gaps, and rows of taps outside.
+inline bool takes_rows(bool gapless, int64_t cols, int64_t panel, double inside) {
+  return inside < 0.5 || (2 * cols > panel && (!gapless || inside < 0.95));
+}
+
 /// The sizes of such a sum, for one group.
 struct Correlation {
   int64_t batch;

@@ -97,26 +97,18 @@ struct Correlator {
     }
   }
 
-  // Whether rows of taps outside of the image are most of those that a portion meets.
-  static bool mostly_outside(const Correlation& c, const Portion& p) {
-    int64_t inside = 0;
-    for (int64_t y = 0; y < p.rows; ++y) {
-      const Range taps = taps_inside(c.h, p.row + y, c.source_h);
-      inside += taps.last - taps.first;
-    }
-    return 2 * inside < p.rows * c.h.count;
-  }
-
   // Output channels in the lanes, rows of pixels. A run of rows is a row of the image, or, where
   // those are short, all outputs of a strip, with the ones between rows that are computed in vain.
   void run_channels(const CorrelationArgs<T>& args, const Portion& p, bool ready) const {
     const Correlation& c = args.sizes;
     const View4<T>& to = args.out;
-    const StripLayout layout(c, p.row, p.rows, p.col, p.cols);
+    StripLayout layout(c, p.row, p.rows, p.col, p.cols);
     const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<Acc>);
     const Blocks blocks(c, kTileDepth, kTerms);
     const bool gapless = layout.outputs() == p.rows * p.cols;
-    const bool by_rows = !gapless && (p.cols > kFewRows || mostly_outside(c, p));
+    const bool by_rows =
+        takes_rows(gapless, p.cols, kGemmRows, rows_inside(c.h, p.row, p.rows, c.source_h));
+    layout.outside = !by_rows;
     const int64_t runs = by_rows ? p.rows : 1, run = by_rows ? p.cols : layout.outputs();
     const int64_t pitch = by_rows ? p.cols : layout.pitch, per_image = runs * run;
     TileSums<P> total{
@@ -149,12 +141,15 @@ struct Correlator {
         layout.fill(source_of(args, p.image + image), block.channel, block.channels,
                     source + image * layout.size, channel_size);
       }
-      for (int64_t k = 0; k < depth; ++k) {
-        const int64_t tap_w = k % c.w.count, rest = k / c.w.count;
-        row_table[k] =
-            layout.offset(rest / packed_channels, tap_w) + rest % packed_channels * channel_size;
+      for (int64_t h = 0; h < c.h.count; ++h) {  // as fill_terms
+        for (int64_t w = 0; w < c.w.count; ++w) {
+          const int64_t offset = layout.offset(h, w), first = h * packed_channels * c.w.count + w;
+          for (int64_t channel = 0; channel < packed_channels; ++channel) {
+            row_table[first + channel * c.w.count] = offset + channel * channel_size;
+          }
+        }
       }
-      if (gapless && layout.size == run) {  // images, too, follow each other
+      if (gapless && !by_rows && layout.size == run) {  // images, too, follow each other
         const int64_t all = p.images * run;
         total.add_block(b, all, p.channels, depth, {source, 1, 1, row_table, panel_rows(all)},
                         cols);
@@ -223,7 +218,7 @@ struct Correlator {
       }
       const int64_t packed_channels = depth / (block.rows * block.cols);
       fill_terms(block, packed_channels, height, row_table);
-      fill_terms(block, packed_channels, width, col_table);
+      fill_table(depth, width, col_table);
       total.add_block(b, p.channels, pixels, depth, {packed, depth, 1, row_table, height},
                       {source, depth, col_table, width});
     }

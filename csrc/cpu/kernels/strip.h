@@ -7,8 +7,8 @@ struct Source {
   int64_t height, width;
 };
 
-// out[k, i] = source[channel + k, row, col + i · stride] for k < channels, i < n; zero outside. P may
-// hold several channels, which then count as one k.
+// out[k, i] = source[channel + k, row, col + i · stride] for k < channels, i < n; zero outside. P
+// may hold several channels, which then count as one k.
 template <class In, class P>
 void copy_source_row(const Source<In>& source, int64_t channel, int64_t channels, int64_t row,
                      int64_t col, int64_t stride, int64_t n, P* out, int64_t out_k) {
@@ -41,6 +41,7 @@ struct StripLayout {
   int64_t row, rows, col, cols;
   int64_t overlap, pitch;
   int64_t plane, size;
+  bool outside = false;  // whether rows outside of the image are read, too
 
   StripLayout(const Correlation& c, int64_t row, int64_t rows, int64_t col, int64_t cols)
       : h(c.h, rows), w(c.w, cols), row(row), rows(rows), col(col), cols(cols) {
@@ -63,6 +64,11 @@ struct StripLayout {
            w.offset(tap_w);
   }
 
+  // Elements of a row that are filled in: the others are those of the next row, or never read.
+  int64_t length(int64_t y, bool inside) const {
+    return y + 1 == h.size ? w.size : inside || outside ? pitch : overlap;
+  }
+
   template <class In, class P>
   void fill(const Source<In>& source, int64_t channel, int64_t channels, P* out,
             int64_t out_k) const {
@@ -79,9 +85,9 @@ struct StripLayout {
         continue;
       }
       for (int64_t y = 0; y < h.size; ++y) {
-        const int64_t n = y + 1 < h.size ? pitch : w.size;
-        copy_source_row(source, channel, channels, h.position(h_class, y, row), first_col, w.stride,
-                        n, to + y * pitch, out_k);
+        const int64_t from_row = h.position(h_class, y, row);
+        copy_source_row(source, channel, channels, from_row, first_col, w.stride,
+                        length(y, is_inside(from_row, source.height)), to + y * pitch, out_k);
       }
     }
   }
@@ -99,8 +105,9 @@ struct StripLayout {
       for (int64_t y = 0; y < h.size; ++y) {
         const int64_t from_row = h.position(h_class, y, row);
         P* to = out + (i * plane + y * pitch) * width;
-        const int64_t n = y + 1 < h.size ? pitch : w.size;
-        if (from_row < 0 || from_row >= source.height) {
+        const bool inside = is_inside(from_row, source.height);
+        const int64_t n = length(y, inside);
+        if (!inside) {
           fill_zero(to, 1, n * width);
           continue;
         }
@@ -121,7 +128,8 @@ template <class In, class P>
 void pack_patches(const Correlation& c, const Source<In>& source, const Block& block, int64_t row,
                   int64_t rows, int64_t col, int64_t cols, int64_t first, int64_t width, P* out) {
   const int64_t taps = block.rows * block.cols;
-  const int64_t depth = ceil_div(block.channels, kTermsOf<In, P>) * taps;
+  const int64_t channels = ceil_div(block.channels, kTermsOf<In, P>), depth = channels * taps;
+  const int64_t step = block.cols * width;  // from channel to channel, in the order of the sum
   const bool whole_rows = c.w.stride == 1 && c.h.stride == 1 && c.w.count == 1 && cols == c.out_w &&
                           c.w.first == 0 && cols == source.width &&
                           source.h == source.width * source.w;
@@ -137,13 +145,14 @@ void pack_patches(const Correlation& c, const Source<In>& source, const Block& b
       for (int64_t x = 0; x < length;) {
         const int64_t pixel = first + y * cols + x, lane = pixel % width;
         const int64_t n = least(width - lane, length - x);
-        P* to = out + (pixel - lane) * depth + t * width + lane;
+        P* to = out + (pixel - lane) * depth + lane +
+                (t / block.cols * channels * block.cols + t % block.cols) * width;
         if (joined) {
           copy_terms(source.data + block.channel * source.c + from_row * source.h + x * source.w,
-                     source.w, source.c, n, block.channels, to, 1, taps * width);
+                     source.w, source.c, n, block.channels, to, 1, step);
         } else {
           copy_source_row(source, block.channel, block.channels, from_row,
-                          (col + x) * c.w.stride + source_col, c.w.stride, n, to, taps * width);
+                          (col + x) * c.w.stride + source_col, c.w.stride, n, to, step);
         }
         x += n;
       }
