@@ -43,8 +43,10 @@ int64_t l2_cache_bytes() {
 MatMulPlan plan_matmul(const MatMulSizes& s, const Machine& machine) {
   MatMulPlan plan{};
   const int64_t panel_rows = machine.lanes.gemm_rows, panel_cols = 4 * machine.columns();
-  plan.direct_a =
-      !machine.converts() && (s.a_row == 1 || s.a_col == 1) && s.cols <= kColsToPackRows;
+  // Pairs of elements lie side by side where a sum runs along memory, and an even number of them.
+  const bool pairs = machine.terms * machine.element_bytes == machine.accumulator_bytes &&
+                     s.a_col == 1 && s.a_row % machine.terms == 0 && s.depth % machine.terms == 0;
+  plan.direct_a = (pairs || (!machine.converts() && s.a_row == 1)) && s.cols <= kColsToPackRows;
   plan.direct_b = !machine.converts() && s.b_col == 1 && s.rows <= kRowsToPackCols;
 
   // Each row is a stream of its own: few of them fit the ways of the near cache, whatever their

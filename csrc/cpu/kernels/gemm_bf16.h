@@ -16,7 +16,11 @@ struct Arithmetic<bf16_pair> {
   using Sum = float;
   using Register = Vec<bf16_pair>;
   static Register load_lanes(const bf16_pair* p) { return load(p); }
-  static Register broadcast_lane(const bf16_pair* p) { return broadcast(*p); }
+  static Register broadcast_lane(const bf16_pair* p) {  // in a tensor, at an even address only
+    bf16_pair pair;
+    __builtin_memcpy(&pair, p, sizeof(pair));
+    return broadcast(pair);
+  }
   static Vec<float> add_product(Vec<float> sum, Register a, Register b) {
     return (Vec<float>)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
   }

@@ -16,10 +16,12 @@ struct MatMulTile {
 
   Rows<P> rows(int64_t row, int64_t count, int64_t panel, int64_t k, int64_t depth) const {
     const T* a = args.a + row * args.a_row + k * args.a_col;
-    if constexpr (sizeof(T) == sizeof(P)) {
+    constexpr int64_t kTerms = PackedOf<T>::kTerms;
+    if constexpr (sizeof(T) * kTerms == sizeof(P)) {
       if (plan.direct_a) {
-        fill_table(depth, args.a_col, row_table);
-        return {a, args.a_row, args.a_row, row_table, panel};
+        const int64_t step = args.a_row / kTerms;
+        fill_table(packed_depth(depth), args.a_col, row_table);
+        return {reinterpret_cast<const P*>(a), step, step, row_table, panel};
       }
     }
     fill_table(packed_depth(depth), panel, row_table);
