@@ -200,7 +200,7 @@ int64_t depthwise_scratch_bytes(const Conv2dShape& s, const DepthwiseLine& rows,
   const DepthwiseBands bands = depthwise_bands(rows, columns);
   const int64_t taps = s.kernel_h * s.kernel_w;
   const int64_t planes = bands.source_size + bands.dest_size,
-                channels = (taps + 1) * kDepthwiseBlock;
+                channels = (taps + 3) * kDepthwiseBlock;
   return (planes > channels ? planes : channels) * int64_t(sizeof(Accumulator<T>)) +
          taps * kDepthwiseTapBytes;
 }
@@ -232,7 +232,7 @@ int64_t depthwise_weight_scratch_bytes(const Conv2dShape& s) {
   const int64_t taps = s.kernel_h * s.kernel_w;
   const int64_t planes = bands.source_size + bands.rows * round_up(s.out_w, kDepthwiseRounding) +
                          2 * taps * kDepthwiseRounding;
-  const int64_t channels = 3 * taps * kDepthwiseBlock;
+  const int64_t channels = (3 * taps + 1) * kDepthwiseBlock;
   return (planes > channels ? planes : channels) * int64_t(sizeof(Accumulator<T>)) +
          taps * kDepthwiseTapBytes;
 }

@@ -39,8 +39,10 @@ inline DepthwiseCorrelation<T> correlation(const Conv2dBackwardInputArgs<T>& arg
 
 // clang-format off
 #include "cpu/kernels/depthwise_planes.h"
+#include "cpu/kernels/depthwise_tile.h"
 #include "cpu/kernels/depthwise_channels.h"
 #include "cpu/kernels/depthwise_weight.h"
+#include "cpu/kernels/depthwise_weight_channels.h"
 // clang-format on
 
 template <class T>
