@@ -195,47 +195,64 @@ inline void correlate_rows_of_channels(const DepthwiseCorrelation<T>& c, const C
   }
 }
 
+// A block's weights and biases, up to a whole number of vectors.
+template <class T>
+inline void take_weights(const DepthwiseCorrelation<T>& c, int64_t channel, int64_t channels,
+                         Accumulator<T>* weight, Accumulator<T>* bias) {
+  for (int64_t i = 0; i < channels; ++i) {
+    const T* w = c.weight.data + (channel + i) * c.weight.n;
+    Accumulator<T>* to = weight + i;
+    for (int64_t r = 0; r < c.h.taps; ++r) {
+      for (int64_t s = 0; s < c.w.taps; ++s, to += kDepthwiseBlock) {
+        *to = widen(w[r * c.weight.h + s * c.weight.w]);
+      }
+    }
+    bias[i] = c.bias == nullptr ? Accumulator<T>(0) : widen(c.bias[(channel + i) * c.bias_stride]);
+  }
+  for (int64_t i = channels; i < round_up(channels, kDepthwiseRounding); ++i) {
+    for (int64_t t = 0; t < c.h.taps * c.w.taps; ++t) weight[t * kDepthwiseBlock + i] = 0;
+    bias[i] = 0;
+  }
+}
+
+// The scratch of a block: weights and biases, then zeros and room for what is outside, of type S.
+template <class S, class A>
+struct ChannelScratch {
+  ChannelTap* taps;
+  A *weight, *bias;
+  S *zero, *outside;
+
+  ChannelScratch(void* scratch, int64_t count) {
+    taps = static_cast<ChannelTap*>(scratch);
+    weight = reinterpret_cast<A*>(taps + count);
+    bias = weight + count * kDepthwiseBlock;
+    zero = reinterpret_cast<S*>(bias + kDepthwiseBlock);
+    outside = zero + kDepthwiseBlock;
+    for (int64_t i = 0; i < kDepthwiseBlock; ++i) zero[i] = S{};
+  }
+  S* rest() const { return outside + kDepthwiseBlock; }
+};
+
 template <class T>
 inline void correlate_channels(const DepthwiseCorrelation<T>& c, int64_t begin, int64_t end,
                                void* scratch) {
-  using Acc = Accumulator<T>;
-  const int64_t count = c.h.taps * c.w.taps;
-  ChannelTap* taps = static_cast<ChannelTap*>(scratch);
-  Acc* weight = reinterpret_cast<Acc*>(taps + count);  // [tap][kDepthwiseBlock]
-  Acc* bias = weight + count * kDepthwiseBlock;
-  T* zero = reinterpret_cast<T*>(bias + kDepthwiseBlock);
-  for (int64_t i = 0; i < kDepthwiseBlock; ++i) zero[i] = T{};
+  const ChannelScratch<T, Accumulator<T>> own(scratch, c.h.taps * c.w.taps);
   const int64_t groups = ceil_div(c.h.dest, kDepthwiseRows);
   int64_t ready = -1;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t row = item % groups * kDepthwiseRows, image = item / groups % c.batch;
     const int64_t block = item / groups / c.batch, channel = block * kDepthwiseBlock;
     const int64_t channels = least(kDepthwiseBlock, c.channels - channel);
-    if (block != ready) {
-      for (int64_t i = 0; i < channels; ++i) {
-        const T* w = c.weight.data + (channel + i) * c.weight.n;
-        Acc* to = weight + i;
-        for (int64_t r = 0; r < c.h.taps; ++r) {
-          for (int64_t s = 0; s < c.w.taps; ++s, to += kDepthwiseBlock) {
-            *to = widen(w[r * c.weight.h + s * c.weight.w]);
-          }
-        }
-        bias[i] = c.bias == nullptr ? Acc(0) : widen(c.bias[(channel + i) * c.bias_stride]);
-      }
-      for (int64_t i = channels; i < kDepthwiseBlock; ++i) {
-        for (int64_t t = 0; t < count; ++t) weight[t * kDepthwiseBlock + i] = 0;
-        bias[i] = 0;
-      }
-      ready = block;
-    }
+    if (block != ready) take_weights(c, channel, channels, own.weight, own.bias);
+    ready = block;
     const ChannelBlock<T> k = {c.source.data + image * c.source.n + channel,
                                c.dest.data + image * c.dest.n + channel,
                                channels,
-                               weight,
-                               bias,
-                               taps,
-                               zero,
-                               zero + kDepthwiseBlock};
+                               own.weight,
+                               own.bias,
+                               own.taps,
+                               own.zero,
+                               own.outside};
     correlate_rows_of_channels(c, k, row, least(row + kDepthwiseRows, c.h.dest));
   }
 }
