@@ -16,6 +16,7 @@ struct DepthwiseTile {
   static constexpr int reach(int results) {
     return (kSize + (results - 1) * kStep - kPhases) / kPhases + 1;
   }
+  static constexpr int next = kPixels * kStep / kPhases;  // from the source of a tile to the next
   static constexpr int source_rows = reach(kRows), source_pixels = reach(kPixels);
 
   static bool fits(const DepthwiseLine& line) {
@@ -42,11 +43,15 @@ template <class Tile, class S, class D>
 struct TileAddresses {
   const S* source[Tile::source_rows][Tile::source_pixels];
   D* dest[Tile::rows][Tile::pixels];
+  // From here to the next tile of the row, which is fetched into the cache: its pixels are too many
+  // streams for the CPU to foresee.
+  int64_t source_ahead, dest_ahead;
 
   void find_source(const DepthwiseLine& h, const DepthwiseLine& w, const View4<const S>& view,
                    int64_t row, int64_t col, const S* zero) {
     const int64_t y = Tile::first_source(h, row), x = Tile::first_source(w, col);
     const S* first = view.data + y * view.h + x * view.w;
+    source_ahead = Tile::next * view.w;
     for (int i = 0; i < Tile::source_rows; ++i) {
       const bool in_row = within(y + i, h.source);
       for (int j = 0; j < Tile::source_pixels; ++j) {
@@ -59,6 +64,7 @@ struct TileAddresses {
   void find_dest(int64_t begin, int64_t end, int64_t columns, const View4<D>& view, int64_t row,
                  int64_t col, D* outside) {
     D* first = view.data + row * view.h + col * view.w;
+    dest_ahead = Tile::pixels * view.w;
     for (int i = 0; i < Tile::rows; ++i) {
       const bool in_row = row + i >= begin && row + i < end;
       for (int j = 0; j < Tile::pixels; ++j) {
@@ -93,6 +99,9 @@ inline void correlate_tile(const TileAddresses<Tile, T, T>& tile, int64_t channe
 #pragma GCC unroll 16
     for (int row = 0; row < Tile::source_rows; ++row) {
       const Vec<Acc> v = load(tile.source[row][col] + channel);
+      if (col >= Tile::source_pixels - Tile::next) {
+        __builtin_prefetch(tile.source[row][col] + channel + tile.source_ahead);
+      }
 #pragma GCC unroll 16
       for (int j = 0; j < Tile::pixels; ++j) {
 #pragma GCC unroll 16
@@ -107,7 +116,10 @@ inline void correlate_tile(const TileAddresses<Tile, T, T>& tile, int64_t channe
     for (int j = 0; j < Tile::pixels; ++j) {
 #pragma GCC unroll 16
       for (int i = 0; i < Tile::rows; ++i) {
-        if (Tile::ends(j, col)) store(tile.dest[i][j] + channel, sum[i][j]);
+        if (Tile::ends(j, col)) {
+          store(tile.dest[i][j] + channel, sum[i][j]);
+          __builtin_prefetch(tile.dest[i][j] + channel + tile.dest_ahead, 1);
+        }
       }
     }
   }
@@ -129,12 +141,18 @@ inline void add_tile(const TileAddresses<Tile, T, const T>& tile, int64_t channe
     for (int j = 0; j < Tile::pixels; ++j) {
 #pragma GCC unroll 16
       for (int i = 0; i < Tile::rows; ++i) {
-        if (Tile::begins(j, col)) grad[i][j] = load(tile.dest[i][j] + channel);
+        if (Tile::begins(j, col)) {
+          grad[i][j] = load(tile.dest[i][j] + channel);
+          __builtin_prefetch(tile.dest[i][j] + channel + tile.dest_ahead);
+        }
       }
     }
 #pragma GCC unroll 16
     for (int row = 0; row < Tile::source_rows; ++row) {
       const Vec<Acc> v = load(tile.source[row][col] + channel);
+      if (col >= Tile::source_pixels - Tile::next) {
+        __builtin_prefetch(tile.source[row][col] + channel + tile.source_ahead);
+      }
 #pragma GCC unroll 16
       for (int j = 0; j < Tile::pixels; ++j) {
 #pragma GCC unroll 16
