@@ -30,6 +30,13 @@ CASES = {
     "stride-3": (5, 1, (16, 20), (4, 3), {"padding": (0, 1, 2, 1), "stride": (3, 2)}),
     "stride-over-kernel": (5, 1, (13, 14), (2, 2), {"stride": (4, 5)}),
     "stride-dilation": (5, 1, (15, 22), (3, 2), {"stride": 2, "dilation": (3, 2), "padding": 3}),
+    "tiles": (32, 1, (14, 14), (3, 3), {"padding": 1}),
+    "tiles-uneven": (37, 1, (9, 17), (3, 3), {"padding": (1, 0, 2, 1)}),
+    "tiles-stride": (40, 1, (15, 16), (3, 3), {"padding": 1, "stride": 2}),
+    "tiles-stride-valid": (21, 1, (12, 17), (3, 3), {"stride": 2}),
+    "tiles-stride-far-padding": (16, 1, (6, 5), (3, 3), {"padding": (2, 3, 4, 1), "stride": 2}),
+    "tiles-of-one-pixel": (17, 1, (1, 1), (3, 3), {"padding": 1}),
+    "planes-too-large-to-turn": (17, 1, (20, 18), (3, 3), {"padding": 1}),
     "two-bands": (2, 1, (90, 131), (3, 3), {"padding": 1}),
     "two-blocks": (280, 1, (5, 6), (3, 3), {"padding": 1}),
     "multiplier": (6, 3, (9, 20), (3, 3), {"padding": 1}),
@@ -112,22 +119,25 @@ def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(isa, dtype
 
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype, layout):
-    x, grad_out = (layout(torch.rand(8, 3, 160, 160).to(dtype)) for _ in range(2))
+@pytest.mark.parametrize("shape", [(8, 3, 160, 160), (4, 18, 100, 99), (300, 17, 14, 14)])
+def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype, layout, shape):
+    x, grad_out = (layout(torch.rand(shape).to(dtype)) for _ in range(2))
+    channels = shape[1]
     grad = torch.ops.torchconv.conv2d_backward_weight(
-        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], 3
+        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], channels
     )
     expected = torch.nn.grad.conv2d_weight(
-        x.double(), (3, 1, 3, 3), grad_out.double(), padding=1, groups=3
+        x.double(), (channels, 1, 3, 3), grad_out.double(), padding=1, groups=channels
     )
     assert_sum_close(grad, expected, expected)
 
 
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_depthwise_gradients_multiply_only_what_belongs_together(isa, layout, stride):
+@pytest.mark.parametrize("size", [14, 20])
+def test_depthwise_gradients_multiply_only_what_belongs_together(isa, layout, stride, size):
     """An infinity reaches the results that its tap or pixel takes part in, and no other."""
-    size, channels = 20, 18
+    channels = 18
     x, weight = layout(torch.randn(1, channels, size, size)), torch.randn(channels, 1, 3, 3)
     options = {"stride": stride, "groups": channels}  # no padding, whose zeros do count
     grad_out = layout(torch.randn_like(torchconv.conv2d(x, weight, **options)))

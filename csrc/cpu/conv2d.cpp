@@ -14,11 +14,12 @@ template <class X, class T, class O, class Kernel>
 void parallel_depthwise(const Conv2dArgs<X, T, O>& args, const DepthwiseLine& rows,
                         const DepthwiseLine& columns, const Kernel& kernel) {
   const Conv2dShape& s = args.shape;
-  const int64_t items = depthwise_items(s, rows, columns, depthwise_channels_contiguous(args));
+  const DepthwiseLanes lanes = depthwise_lanes(args);
+  const int64_t items = depthwise_items(s, rows, columns, lanes);
   const double work = static_cast<double>(s.out_channels * s.kernel_h * s.kernel_w) * s.out_h *
                       s.out_w * s.batch / items;
   parallel_with_scratch(
-      items, work, depthwise_scratch_bytes<std::remove_const_t<T>>(s, rows, columns),
+      items, work, depthwise_scratch_bytes<std::remove_const_t<T>>(s, rows, columns, lanes),
       [&](int64_t begin, int64_t end, void* scratch) { kernel(args, begin, end, scratch); });
 }
 
@@ -96,22 +97,20 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
     const auto& products = kernels().of(type).products;
     const auto& depthwise = kernels().of(type).depthwise;
     const bool by_channel = takes_depthwise(s);
-    const bool lanes_are_channels =
-        x.stride(1) == 1 && grad_out.stride(1) == 1 && s.in_channels == s.out_channels;
     const Conv2dWeightPlan plan = plan_weight_gradient(s, machine<T>());
-    const int64_t chunks =
-        by_channel ? depthwise_weight_chunks(s, lanes_are_channels) : plan.chunks;
+    const Conv2dArgs<const T, T, const T> conv{
+        s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0};
+    const DepthwiseLanes lanes = depthwise_lanes(conv);
+    const int64_t chunks = by_channel ? depthwise_weight_chunks(s, lanes) : plan.chunks;
     at::Tensor partial;
     if (chunks > 1) partial = empty_scratch(chunks, grad_weight.numel() * sizeof(Acc));
     const Conv2dBackwardWeightArgs<T> args{
-        {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0},
-        chunks,
-        chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
+        conv, chunks, chunks > 1 ? static_cast<Acc*>(partial.data_ptr()) : nullptr};
     if (by_channel) {
-      const int64_t items = depthwise_weight_items(s, chunks, lanes_are_channels);
+      const int64_t items = depthwise_weight_items(s, chunks, lanes);
       const double terms = static_cast<double>(s.batch) * s.out_h * s.out_w;
       parallel_with_scratch(items, terms * grad_weight.numel() / items,
-                            depthwise_weight_scratch_bytes<T>(s),
+                            depthwise_weight_scratch_bytes<T>(s, lanes),
                             [&](int64_t begin, int64_t end, void* scratch) {
                               depthwise.conv2d_backward_weight(args, begin, end, scratch);
                             });

@@ -87,6 +87,10 @@ inline DepthwiseBands depthwise_bands(const DepthwiseLine& h, const DepthwiseLin
 /// rows.
 constexpr int64_t kDepthwiseBlock = 256;
 constexpr int64_t kDepthwiseRows = 8;
+/// Channels that are turned at a time, a whole number of vectors of any type, and the most pixels
+/// in their planes. With a stride of 2, rows would have to be split, and more planes are turned.
+constexpr int64_t kDepthwiseTurned = 16;
+constexpr int64_t kDepthwiseTurnedPixels = 16 * 16, kDepthwiseTurnedPixelsOfStride2 = 64 * 64;
 
 /// Whether the depthwise kernels take a convolution: one input channel in a group, and nothing so
 /// large that its rows would not fit in scratch.

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/depthwise_work.h"
 #include "cpu/kernels.h"
 
 #if defined(__x86_64__) || defined(__amd64__)

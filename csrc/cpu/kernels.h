@@ -169,7 +169,7 @@ struct ProductKernels {
 /// Depthwise convolution, where is_depthwise(shape) holds; see kernels/depthwise*.h.
 template <class T>
 struct DepthwiseKernels {
-  // Over depthwise_items.
+  // Over depthwise_items (cpu/depthwise_work.h).
   void (*conv2d)(const Conv2dForwardArgs<T>&, int64_t begin, int64_t end, void* scratch);
   void (*conv2d_backward_input)(const Conv2dBackwardInputArgs<T>&, int64_t begin, int64_t end,
                                 void* scratch);
@@ -177,65 +177,6 @@ struct DepthwiseKernels {
   void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end,
                                  void* scratch);
 };
-
-/// Whether a depthwise kernel runs its lanes along the channels.
-template <class X, class W, class O>
-bool depthwise_channels_contiguous(const Conv2dArgs<X, W, O>& args) {
-  return args.x.c == 1 && args.out.c == 1 && args.shape.out_channels == args.shape.in_channels;
-}
-
-/// Items of conv2d and its input gradient: (image, channel, band) of the input, or
-/// (block of channels, image, group of rows) where channels are contiguous.
-inline int64_t depthwise_items(const Conv2dShape& s, const DepthwiseLine& rows,
-                               const DepthwiseLine& columns, bool channels_contiguous) {
-  if (channels_contiguous) {
-    return ceil_div(s.in_channels, kDepthwiseBlock) * s.batch * ceil_div(rows.dest, kDepthwiseRows);
-  }
-  return s.batch * s.in_channels * depthwise_bands(rows, columns).bands;
-}
-
-template <class T>
-int64_t depthwise_scratch_bytes(const Conv2dShape& s, const DepthwiseLine& rows,
-                                const DepthwiseLine& columns) {
-  const DepthwiseBands bands = depthwise_bands(rows, columns);
-  const int64_t taps = s.kernel_h * s.kernel_w;
-  const int64_t planes = bands.source_size + bands.dest_size,
-                channels = (taps + 1) * kDepthwiseBlock;
-  return (planes > channels ? planes : channels) * int64_t(sizeof(Accumulator<T>)) +
-         taps * kDepthwiseTapBytes;
-}
-
-/// Pieces of the weight gradient's sum: its rows of pixels in channels-last tensors, else its
-/// bands, of the whole batch. There are as many as keep a few dozen threads busy.
-inline int64_t depthwise_weight_chunks(const Conv2dShape& s, bool channels_contiguous) {
-  constexpr int64_t kMostChunks = 16, kEnough = 32, kLeastTerms = 512;
-  const int64_t bands = depthwise_bands(forward_rows(s), forward_columns(s)).bands;
-  const int64_t units = s.batch * (channels_contiguous ? s.out_h : bands);
-  const int64_t wanted = ceil_div(
-      kEnough, channels_contiguous ? ceil_div(s.in_channels, kDepthwiseBlock) : s.out_channels);
-  const int64_t by_terms = s.batch * s.out_h * s.out_w / kLeastTerms;
-  int64_t chunks = wanted < kMostChunks ? wanted : kMostChunks;
-  if (chunks > by_terms) chunks = by_terms;
-  if (chunks > units) chunks = units;
-  return chunks < 1 ? 1 : chunks;
-}
-
-/// Items of the weight gradient: (output channel, chunk), or (block of channels, chunk).
-inline int64_t depthwise_weight_items(const Conv2dShape& s, int64_t chunks,
-                                      bool channels_contiguous) {
-  return chunks * (channels_contiguous ? ceil_div(s.in_channels, kDepthwiseBlock) : s.out_channels);
-}
-
-template <class T>
-int64_t depthwise_weight_scratch_bytes(const Conv2dShape& s) {
-  const DepthwiseBands bands = depthwise_bands(forward_rows(s), forward_columns(s));
-  const int64_t taps = s.kernel_h * s.kernel_w;
-  const int64_t planes = bands.source_size + bands.rows * round_up(s.out_w, kDepthwiseRounding) +
-                         2 * taps * kDepthwiseRounding;
-  const int64_t channels = 3 * taps * kDepthwiseBlock;
-  return (planes > channels ? planes : channels) * int64_t(sizeof(Accumulator<T>)) +
-         taps * kDepthwiseTapBytes;
-}
 
 template <class T>
 struct FloatKernels {

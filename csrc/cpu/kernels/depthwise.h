@@ -39,30 +39,39 @@ inline DepthwiseCorrelation<T> correlation(const Conv2dBackwardInputArgs<T>& arg
 
 // clang-format off
 #include "cpu/kernels/depthwise_planes.h"
+#include "cpu/kernels/depthwise_tile.h"
 #include "cpu/kernels/depthwise_channels.h"
+#include "cpu/kernels/depthwise_turned.h"
 #include "cpu/kernels/depthwise_weight.h"
+#include "cpu/kernels/depthwise_weight_channels.h"
 // clang-format on
 
 template <class T>
+inline void correlate(const DepthwiseCorrelation<T>& c, DepthwiseLanes lanes, int64_t begin,
+                      int64_t end, void* scratch) {
+  lanes == DepthwiseLanes::channels ? correlate_channels(c, begin, end, scratch)
+  : lanes == DepthwiseLanes::turned ? correlate_turned(c, begin, end, scratch)
+                                    : correlate_planes(c, begin, end, scratch);
+}
+
+template <class T>
 void depthwise_conv2d(const Conv2dForwardArgs<T>& args, int64_t begin, int64_t end, void* scratch) {
-  const DepthwiseCorrelation<T> c = correlation(args);
-  depthwise_channels_contiguous(args) ? correlate_channels(c, begin, end, scratch)
-                                      : correlate_planes(c, begin, end, scratch);
+  correlate(correlation(args), depthwise_lanes(args), begin, end, scratch);
 }
 
 template <class T>
 void depthwise_backward_input(const Conv2dBackwardInputArgs<T>& args, int64_t begin, int64_t end,
                               void* scratch) {
-  const DepthwiseCorrelation<T> c = correlation(args);
-  depthwise_channels_contiguous(args) ? correlate_channels(c, begin, end, scratch)
-                                      : correlate_planes(c, begin, end, scratch);
+  correlate(correlation(args), depthwise_lanes(args), begin, end, scratch);
 }
 
 template <class T>
 void depthwise_backward_weight(const Conv2dBackwardWeightArgs<T>& args, int64_t begin, int64_t end,
                                void* scratch) {
-  depthwise_channels_contiguous(args.conv) ? weight_gradient_channels(args, begin, end, scratch)
-                                           : weight_gradient_planes(args, begin, end, scratch);
+  const DepthwiseLanes lanes = depthwise_lanes(args.conv);
+  lanes == DepthwiseLanes::channels ? weight_gradient_channels(args, begin, end, scratch)
+  : lanes == DepthwiseLanes::turned ? weight_gradient_turned(args, begin, end, scratch)
+                                    : weight_gradient_planes(args, begin, end, scratch);
 }
 
 template <class T>

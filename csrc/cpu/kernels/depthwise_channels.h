@@ -73,44 +73,6 @@ inline void correlate_pixels(const T* source, int64_t source_step, const Channel
   }
 }
 
-// kRows rows by kPixels pixels of results of a dense kernel of kSize x kSize taps and step 1, for
-// one vector of channels: what is loaded serves all results and taps that meet it. Taps are in
-// order of the source, `first` being the upper left one.
-template <int kSize, int kRows, int kPixels, class T>
-inline void correlate_tile(const T* source, const View4<const T>& in, const Accumulator<T>* weight,
-                           int64_t tap_step, const Accumulator<T>* bias, T* dest,
-                           const View4<T>& out, int64_t lanes) {
-  using Acc = Accumulator<T>;
-  Vec<Acc> w[kSize][kSize], sum[kRows][kPixels];
-#pragma GCC unroll 16
-  for (int i = 0; i < kSize * kSize; ++i) w[i / kSize][i % kSize] = load(weight + i * tap_step);
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows * kPixels; ++i) sum[i / kPixels][i % kPixels] = Vec<Acc>{};
-#pragma GCC unroll 16
-  for (int row = 0; row < kRows + kSize - 1; ++row) {
-#pragma GCC unroll 16
-    for (int col = 0; col < kPixels + kSize - 1; ++col) {
-      const Vec<Acc> v = load_lanes(source + row * in.h + col * in.w, lanes);
-#pragma GCC unroll 16
-      for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 16
-        for (int j = 0; j < kPixels; ++j) {
-          if (row >= i && row < i + kSize && col >= j && col < j + kSize) {
-            sum[i][j] += w[row - i][col - j] * v;
-          }
-        }
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 16
-    for (int j = 0; j < kPixels; ++j) {
-      store_lanes(dest + i * out.h + j * out.w, sum[i][j] + load(bias), lanes);
-    }
-  }
-}
-
 // The positions u of one phase at which every tap is inside the image.
 inline Inside all_inside(const DepthwiseLine& line, int64_t phase) {
   const int64_t count = ceil_quotient(line.dest - phase, line.phases);
@@ -154,6 +116,8 @@ struct ChannelBlock {
   int64_t channels;
   const Accumulator<T>*weight, *bias;
   ChannelTap* taps;  // room for a list
+  const T* zero;     // what lies outside of the image: zeros, and room for results
+  T* outside;
 };
 
 // Results [from, to) of one phase in one row.
@@ -181,97 +145,114 @@ inline void correlate_columns(const DepthwiseCorrelation<T>& c, const ChannelBlo
   }
 }
 
-// kRows rows of a dense kernel, all of whose taps are inside.
-template <int kSize, int kRows, class T>
-inline void correlate_dense_rows(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k,
-                                 int64_t row, const Inside& inside) {
-  using Acc = Accumulator<T>;
-  constexpr int kPixels = 8 / kRows;
-  int64_t u = inside.first;
-  for (; u + kPixels <= inside.last; u += kPixels) {
-    const T* source =
-        k.source + (row + c.h.least_shift()) * c.source.h + (u + c.w.least_shift()) * c.source.w;
-    T* dest = k.dest + row * c.dest.h + u * c.dest.w;
-    const int64_t last = (kSize * kSize - 1) * kDepthwiseBlock;
-    const Acc* weight = c.backward ? k.weight + last : k.weight;
-    const int64_t tap_step = c.backward ? -kDepthwiseBlock : kDepthwiseBlock;
-    int64_t i = 0;
-    for (; i + kLanes<Acc> <= k.channels; i += kLanes<Acc>) {
-      correlate_tile<kSize, kRows, kPixels>(source + i, c.source, weight + i, tap_step, k.bias + i,
-                                            dest + i, c.dest, kLanes<Acc>);
-    }
-    if (i < k.channels) {
-      correlate_tile<kSize, kRows, kPixels>(source + i, c.source, weight + i, tap_step, k.bias + i,
-                                            dest + i, c.dest, k.channels - i);
+// Rows [row, end) in tiles. The last vector of channels starts early enough to be a whole one.
+template <class Tile, class T>
+inline void correlate_tiles(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k, int64_t row,
+                            int64_t end) {
+  constexpr int64_t kLast = (Tile::kSize * Tile::kSize - 1) * kDepthwiseBlock;
+  constexpr int kStep = kLanes<Accumulator<T>>;
+  const View4<const T> source = {k.source, 0, 0, c.source.h, c.source.w};
+  const View4<T> dest = {k.dest, 0, 0, c.dest.h, c.dest.w};
+  TileAddresses<Tile, T, T> tile;
+  for (int64_t y = Tile::first_result(c.h, row); y < end; y += Tile::rows) {
+    for (int64_t x = Tile::first_result(c.w, 0); x < c.w.dest; x += Tile::pixels) {
+      tile.find_source(c.h, c.w, source, y, x, k.zero);
+      tile.find_dest(row, end, c.w.dest, dest, y, x, k.outside);
+      for (int64_t i = 0; i < k.channels; i += kStep) {
+        const int64_t channel = least(i, k.channels - kStep);
+        const Accumulator<T>* weight = k.weight + channel;
+        correlate_tile(tile, channel, c.backward ? weight + kLast : weight,
+                       c.backward ? -kDepthwiseBlock : kDepthwiseBlock, k.bias + channel);
+      }
     }
   }
-  for (int64_t i = 0; i < kRows; ++i) {
-    correlate_columns(c, k, row + i, 0, inside, 0, inside.first);
-    correlate_columns(c, k, row + i, 0, inside, u, c.w.dest);
-  }
+}
+
+template <class Tile>
+inline bool tile_fits(const DepthwiseLine& h, const DepthwiseLine& w) {
+  return Tile::fits(h) && Tile::fits(w);
 }
 
 // Rows [row, end) of a block of channels.
 template <class T>
 inline void correlate_rows_of_channels(const DepthwiseCorrelation<T>& c, const ChannelBlock<T>& k,
                                        int64_t row, int64_t end) {
-  const bool dense = c.h.taps == 3 && c.w.taps == 3 && c.h.is_dense() && c.w.is_dense();
-  const Inside rows = all_inside(c.h, 0), inside = all_inside(c.w, 0);
-  while (row < end) {
-    const int64_t left = dense && row >= rows.first ? least(end, rows.last) - row : 0;
-    if (left >= 4) {
-      correlate_dense_rows<3, 4>(c, k, row, inside);
-      row += 4;
-    } else if (left >= 2) {
-      correlate_dense_rows<3, 2>(c, k, row, inside);
-      row += 2;
-    } else {
-      for (int64_t phase = 0; phase < c.w.phases; ++phase) {
-        const int64_t count = ceil_quotient(c.w.dest - phase, c.w.phases);
-        correlate_columns(c, k, row, phase, phase == 0 ? inside : all_inside(c.w, phase), 0, count);
-      }
-      ++row;
+  if (k.channels >= kLanes<Accumulator<T>>) {
+    if (tile_fits<ResultTile<1, 1>>(c.h, c.w)) {
+      return correlate_tiles<ResultTile<1, 1>>(c, k, row, end);
+    }
+    if (tile_fits<ResultTile<2, 1>>(c.h, c.w)) {
+      return correlate_tiles<ResultTile<2, 1>>(c, k, row, end);
+    }
+    if (tile_fits<ResultTile<1, 2>>(c.h, c.w)) {
+      return correlate_tiles<ResultTile<1, 2>>(c, k, row, end);
     }
   }
+  for (int64_t phase = 0; phase < c.w.phases; ++phase) {
+    const Inside inside = all_inside(c.w, phase);
+    const int64_t count = ceil_quotient(c.w.dest - phase, c.w.phases);
+    for (int64_t y = row; y < end; ++y) correlate_columns(c, k, y, phase, inside, 0, count);
+  }
 }
+
+// A block's weights and biases, up to a whole number of vectors.
+template <class T>
+inline void take_weights(const DepthwiseCorrelation<T>& c, int64_t channel, int64_t channels,
+                         Accumulator<T>* weight, Accumulator<T>* bias) {
+  for (int64_t i = 0; i < channels; ++i) {
+    const T* w = c.weight.data + (channel + i) * c.weight.n;
+    Accumulator<T>* to = weight + i;
+    for (int64_t r = 0; r < c.h.taps; ++r) {
+      for (int64_t s = 0; s < c.w.taps; ++s, to += kDepthwiseBlock) {
+        *to = widen(w[r * c.weight.h + s * c.weight.w]);
+      }
+    }
+    bias[i] = c.bias == nullptr ? Accumulator<T>(0) : widen(c.bias[(channel + i) * c.bias_stride]);
+  }
+  for (int64_t i = channels; i < round_up(channels, kDepthwiseRounding); ++i) {
+    for (int64_t t = 0; t < c.h.taps * c.w.taps; ++t) weight[t * kDepthwiseBlock + i] = 0;
+    bias[i] = 0;
+  }
+}
+
+// The scratch of a block: weights and biases, then zeros and room for what is outside, of type S.
+template <class S, class A>
+struct ChannelScratch {
+  ChannelTap* taps;
+  A *weight, *bias;
+  S *zero, *outside;
+
+  ChannelScratch(void* scratch, int64_t count) {
+    taps = static_cast<ChannelTap*>(scratch);
+    weight = reinterpret_cast<A*>(taps + count);
+    bias = weight + count * kDepthwiseBlock;
+    zero = reinterpret_cast<S*>(bias + kDepthwiseBlock);
+    outside = zero + kDepthwiseBlock;
+    for (int64_t i = 0; i < kDepthwiseBlock; ++i) zero[i] = S{};
+  }
+  S* rest() const { return outside + kDepthwiseBlock; }
+};
 
 template <class T>
 inline void correlate_channels(const DepthwiseCorrelation<T>& c, int64_t begin, int64_t end,
                                void* scratch) {
-  using Acc = Accumulator<T>;
-  const int64_t count = c.h.taps * c.w.taps;
-  ChannelTap* taps = static_cast<ChannelTap*>(scratch);
-  Acc* weight = reinterpret_cast<Acc*>(taps + count);  // [tap][kDepthwiseBlock]
-  Acc* bias = weight + count * kDepthwiseBlock;
+  const ChannelScratch<T, Accumulator<T>> own(scratch, c.h.taps * c.w.taps);
   const int64_t groups = ceil_div(c.h.dest, kDepthwiseRows);
   int64_t ready = -1;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t row = item % groups * kDepthwiseRows, image = item / groups % c.batch;
     const int64_t block = item / groups / c.batch, channel = block * kDepthwiseBlock;
     const int64_t channels = least(kDepthwiseBlock, c.channels - channel);
-    if (block != ready) {
-      for (int64_t i = 0; i < channels; ++i) {
-        const T* w = c.weight.data + (channel + i) * c.weight.n;
-        Acc* to = weight + i;
-        for (int64_t r = 0; r < c.h.taps; ++r) {
-          for (int64_t s = 0; s < c.w.taps; ++s, to += kDepthwiseBlock) {
-            *to = widen(w[r * c.weight.h + s * c.weight.w]);
-          }
-        }
-        bias[i] = c.bias == nullptr ? Acc(0) : widen(c.bias[(channel + i) * c.bias_stride]);
-      }
-      for (int64_t i = channels; i < kDepthwiseBlock; ++i) {
-        for (int64_t t = 0; t < count; ++t) weight[t * kDepthwiseBlock + i] = 0;
-        bias[i] = 0;
-      }
-      ready = block;
-    }
+    if (block != ready) take_weights(c, channel, channels, own.weight, own.bias);
+    ready = block;
     const ChannelBlock<T> k = {c.source.data + image * c.source.n + channel,
                                c.dest.data + image * c.dest.n + channel,
                                channels,
-                               weight,
-                               bias,
-                               taps};
+                               own.weight,
+                               own.bias,
+                               own.taps,
+                               own.zero,
+                               own.outside};
     correlate_rows_of_channels(c, k, row, least(row + kDepthwiseRows, c.h.dest));
   }
 }

@@ -22,7 +22,7 @@ inline void put_gradients(const Conv2dBackwardWeightArgs<T>& args, int64_t chunk
   }
 }
 
-// ---- lanes along the pixels of a plane ---------------------------------------------------------
+// ---- lanes along the pixels of a plane; along channels: depthwise_weight_channels.h -------------
 
 // A rectangle of grad_out, of contiguous rows, and the copy of x where the first tap sees it.
 template <class G, class A>
@@ -208,85 +208,5 @@ inline void weight_gradient_planes(const Conv2dBackwardWeightArgs<T>& args, int6
     move_sums(span, total, size);
     for (int64_t t = 0; t < taps; ++t) add_lanes(total + t * kLanes<Acc>);
     put_gradients(args, chunk, channel, total, kLanes<Acc>);
-  }
-}
-
-// ---- lanes along the channels ------------------------------------------------------------------
-
-// sum[tap] += Σ grad · x over kPixels neighbouring pixels, for a block of channels.
-template <int kPixels, class T>
-inline void add_pixels(const T* grad, int64_t grad_step, const T* x, int64_t x_step,
-                       const ChannelTap* taps, int64_t count, Accumulator<T>* sum,
-                       int64_t channels) {
-  using Acc = Accumulator<T>;
-  for (int64_t c = 0; c < channels; c += kLanes<Acc>) {
-    const int64_t lanes = least<int64_t>(channels - c, kLanes<Acc>);
-    Vec<Acc> g[kPixels];
-    for (int p = 0; p < kPixels; ++p) g[p] = load_lanes(grad + p * grad_step + c, lanes);
-    for (int64_t t = 0; t < count; ++t) {
-      Acc* at = sum + taps[t].weight + c;
-      const T* in = x + taps[t].offset + c;
-      Vec<Acc> value = load(at);
-      for (int p = 0; p < kPixels; ++p) value += g[p] * load_lanes(in + p * x_step, lanes);
-      store(at, value);
-    }
-  }
-}
-
-template <class T>
-inline void weight_gradient_channels(const Conv2dBackwardWeightArgs<T>& args, int64_t begin,
-                                     int64_t end, void* scratch) {
-  using Acc = Accumulator<T>;
-  constexpr int kPixels = 4;
-  const Conv2dArgs<const T, T, const T>& conv = args.conv;
-  const Conv2dShape& s = conv.shape;
-  const DepthwiseLine h = forward_rows(s), w = forward_columns(s);
-  const DepthwiseCorrelation<T> c = {
-      h, w, s.batch, s.in_channels, 1, false, conv.x, View4<const T>{}, View4<T>{}, nullptr, 0};
-  const int64_t all = s.kernel_h * s.kernel_w, size = all * kDepthwiseBlock;
-  ChannelTap* taps = static_cast<ChannelTap*>(scratch);
-  Acc* block = reinterpret_cast<Acc*>(taps + all);  // [tap][kDepthwiseBlock] each
-  Acc *span = block + size, *total = span + size;
-  const int64_t units = s.batch * s.out_h, chunk_size = ceil_div(units, args.chunks);
-  const int64_t x_step = s.stride_w * conv.x.w;
-  const Inside inside = all_inside(w, 0);
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t chunk = item % args.chunks, channel = item / args.chunks * kDepthwiseBlock;
-    const int64_t channels = least(kDepthwiseBlock, s.in_channels - channel);
-    for (int64_t i = 0; i < 3 * size; ++i) block[i] = 0;
-    int64_t terms = 0, blocks = 0;
-    const int64_t last = least((chunk + 1) * chunk_size, units);
-    for (int64_t unit = chunk * chunk_size; unit < last; ++unit) {
-      const int64_t image = unit / s.out_h, row = unit % s.out_h;
-      const T* grad = conv.out.data + image * conv.out.n + row * conv.out.h + channel;
-      const T* x = conv.x.data + image * conv.x.n + row * s.stride_h * conv.x.h + channel;
-      for (int64_t u = 0; u < s.out_w;) {
-        const bool edge = u < inside.first || u >= inside.last;
-        const int64_t count = channel_taps(c, 0, row, 0, edge ? u : -1, taps);
-        int64_t stop = edge ? u + 1 : least(inside.last, u + kTileDepth);
-        if (terms + stop - u > kTileDepth) {
-          move_sums(block, span, size);
-          terms = 0;
-          if (++blocks == kSpan / kTileDepth) {
-            move_sums(span, total, size);
-            blocks = 0;
-          }
-        }
-        terms += stop - u;
-        for (; u + kPixels <= stop; u += kPixels) {
-          add_pixels<kPixels>(grad + u * conv.out.w, conv.out.w, x + u * x_step, x_step, taps,
-                              count, block, channels);
-        }
-        for (; u < stop; ++u) {
-          add_pixels<1>(grad + u * conv.out.w, conv.out.w, x + u * x_step, x_step, taps, count,
-                        block, channels);
-        }
-      }
-    }
-    move_sums(block, span, size);
-    move_sums(span, total, size);
-    for (int64_t i = 0; i < channels; ++i) {
-      put_gradients(args, chunk, channel + i, total + i, kDepthwiseBlock);
-    }
   }
 }

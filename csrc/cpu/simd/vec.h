@@ -154,20 +154,42 @@ inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
     for (int j = 0; j < kSize; ++j) rows[i][j] = in[j][i];
   }
 #else
-  // Swaps the off-diagonal blocks of each 2 x 2 block matrix, for blocks of 1, 2, 4, … elements.
+  // Shuffles that every CPU has for itself, which take a third of the time of free ones: inside of
+  // blocks of 16 bytes two rows are interleaved, and then whole blocks dealt out, in rounds.
+  constexpr int kBlock = 16 / sizeof(T), kBlocks = kSize / kBlock;
+  Vec<Bits<T>> low, even;
+  for (int lane = 0; lane < kSize; ++lane) {
+    const int block = lane / kBlock, in_block = lane % kBlock;
+    low[lane] = in_block % 2 * kSize + block * kBlock + in_block / 2;
+    even[lane] = 2 * block * kBlock + in_block;  // counts on into the second row
+  }
+  const Vec<Bits<T>> high = low + kBlock / 2, odd = even + kBlock;
 #pragma GCC unroll 4
-  for (int size = 1; size < kSize; size *= 2) {
-    Vec<Bits<T>> upper, lower;
-    for (int lane = 0; lane < kSize; ++lane) {
-      upper[lane] = lane & size ? kSize + lane - size : lane;
-      lower[lane] = lane & size ? kSize + lane : lane + size;
-    }
+  for (int round = 1; round < kBlock; round *= 2) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kSize; ++i) {
-      if (i & size) continue;
-      const Vec<T> a = rows[i], b = rows[i + size];
-      rows[i] = __builtin_shuffle(a, b, upper);
-      rows[i + size] = __builtin_shuffle(a, b, lower);
+    for (int first = 0; first < kSize; first += kBlock) {
+      Vec<T> in[kBlock];
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlock; ++i) in[i] = rows[first + i];
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlock / 2; ++i) {
+        rows[first + 2 * i] = __builtin_shuffle(in[i], in[i + kBlock / 2], low);
+        rows[first + 2 * i + 1] = __builtin_shuffle(in[i], in[i + kBlock / 2], high);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int round = 1; round < kBlocks; round *= 2) {
+#pragma GCC unroll 4
+    for (int row = 0; row < kBlock; ++row) {
+      Vec<T> in[kBlocks];
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlocks; ++i) in[i] = rows[row + i * kBlock];
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlocks / 2; ++i) {
+        rows[row + i * kBlock] = __builtin_shuffle(in[2 * i], in[2 * i + 1], even);
+        rows[row + (i + kBlocks / 2) * kBlock] = __builtin_shuffle(in[2 * i], in[2 * i + 1], odd);
+      }
     }
   }
 #endif
