@@ -25,10 +25,17 @@ SHAPES = {
     "more-taps-than-fit": ((1, 70, 24, 20), (13, 70, 17, 18), [1, 1], [0, 0, 0, 0], [1, 1], 1),
     "long-sum": ((1, 520, 5, 5), (6, 520, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 1),
     "groups": ((2, 12, 9, 8), (20, 3, 3, 3), [1, 2], [1, 0, 1, 2], [2, 1], 4),
+    "groups-of-4": ((2, 24, 13, 21), (24, 4, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 6),
+    "groups-stride-2": ((2, 32, 15, 14), (16, 8, 3, 3), [2, 2], [1, 1, 1, 1], [1, 1], 4),
+    "groups-of-32": ((3, 64, 7, 7), (70, 32, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
+    "groups-of-pixels": ((2, 15, 6, 9), (10, 3, 1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 5),
+    "groups-far-taps": ((1, 6, 30, 33), (4, 3, 2, 3), [3, 2], [4, 0, 0, 7], [9, 11], 2),
+    "groups-wide-rows": ((2, 4, 5, 1500), (6, 2, 3, 2), [1, 1], [1, 1, 1, 0], [1, 1], 2),
+    "groups-many-blocks": ((37, 4, 34, 35), (4, 2, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
     "depthwise": ((2, 9, 8, 11), (9, 1, 3, 3), [2, 1], [1, 1, 1, 1], [1, 1], 9),
 }
 KERNELS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
-ALGORITHMS = ["channels", "pixels"]
+ALGORITHMS = ["channels", "pixels", "grouped"]
 shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
@@ -114,7 +121,8 @@ def test_algorithms_add_the_same_terms_in_the_same_order(isa, shape):
         with backends.conv2d_algorithm(algorithm):
             results.append(run(shape, tensors))
     for kernel in (0, 1):  # blocks of the weight gradient do not depend on the algorithm, lanes do
-        assert torch.equal(results[0][kernel], results[1][kernel]), KERNELS[kernel]
+        for other in results[1:]:
+            assert torch.equal(results[0][kernel], other[kernel]), KERNELS[kernel]
 
 
 def test_strided_gradients_multiply_no_zeros_between_steps(isa):
@@ -201,7 +209,8 @@ def test_dilation_of_a_single_tap_means_nothing(isa, algorithm):
 
 
 def test_an_unknown_algorithm_is_refused():
-    expected = "conv2d_algorithm: expected name to be one of automatic, channels, pixels, depthwise"
+    names = "automatic, channels, pixels, depthwise, grouped"
+    expected = f"conv2d_algorithm: expected name to be one of {names}"
     with (
         pytest.raises(ValueError, match=re.escape(expected) + ", but got 'winograd'"),
         backends.conv2d_algorithm("winograd"),

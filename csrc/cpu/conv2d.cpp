@@ -98,7 +98,8 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
     const bool by_channel = takes_depthwise(s);
     const bool lanes_are_channels =
         x.stride(1) == 1 && grad_out.stride(1) == 1 && s.in_channels == s.out_channels;
-    const Conv2dWeightPlan plan = plan_weight_gradient(s, machine<T>());
+    const bool channels_last = x.stride(1) == 1 && x.stride(3) != 1;
+    const Conv2dWeightPlan plan = plan_weight_gradient(s, channels_last, machine<T>());
     const int64_t chunks =
         by_channel ? depthwise_weight_chunks(s, lanes_are_channels) : plan.chunks;
     at::Tensor partial;
@@ -116,9 +117,11 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
                               depthwise.conv2d_backward_weight(args, begin, end, scratch);
                             });
     } else {
+      auto* const kernel =
+          plan.groups > 0 ? products.grouped_backward_weight : products.conv2d_backward_weight;
       parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
                             [&](int64_t begin, int64_t end, void* scratch) {
-                              products.conv2d_backward_weight(args, plan, begin, end, scratch);
+                              kernel(args, plan, begin, end, scratch);
                             });
     }
     if (chunks == 1) return;

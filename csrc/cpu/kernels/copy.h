@@ -58,6 +58,16 @@ inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride,
       store(out + done, every_second<0, Accumulator<P>>(load(from), load(from + kStep)));
     }
   }
+  if constexpr (sizeof(T) == sizeof(P)) {
+    if (in_stride == 1 && out_stride == 2) {  // elements in between stay as they are
+      for (; done + kStep < n; done += kStep) {
+        P* to = out + 2 * done;
+        const Vec<P> between = every_second<1, P>(load(to), load(to + kStep)), v = load(in + done);
+        store(to, in_turn<0, P>(v, between));
+        store(to + kStep, in_turn<1, P>(v, between));
+      }
+    }
+  }
   for (int64_t i = done; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
 }
 

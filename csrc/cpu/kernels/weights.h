@@ -10,6 +10,8 @@ struct CorrelationArgs {
   const T* bias;
   int64_t bias_stride;
   View4<T> out;
+  // Of the groups that are computed together by GroupedCorrelator.
+  int64_t groups = 1, weight_group = 0;
 };
 
 // A portion of it.
