@@ -34,6 +34,7 @@ SHAPES = {
     "groups-many-blocks": ((37, 4, 34, 35), (4, 2, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
     "depthwise": ((2, 9, 8, 11), (9, 1, 3, 3), [2, 1], [1, 1, 1, 1], [1, 1], 9),
 }
+PLAIN = ([1, 1], [0, 0, 0, 0], [1, 1])  # stride, padding, dilation
 KERNELS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
 ALGORITHMS = ["channels", "pixels", "grouped"]
 shapes = pytest.mark.parametrize("shape", SHAPES)
@@ -142,6 +143,8 @@ def test_explain_conv2d_tells_what_runs():
     assert all(p.algorithm == "channels" and p.items > 0 for p in plans.values())
     with backends.conv2d_algorithm("pixels"):
         assert backends.explain_conv2d(x, weight)["forward"].algorithm == "pixels"
+    grouped = backends.explain_conv2d(x, torch.empty(64, 4, 3, 3), groups=16)
+    assert grouped["backward_weight"].algorithm == "grouped"
     depthwise = backends.explain_conv2d(x.to("meta"), weight[:, :1], groups=64)
     assert {p.algorithm for p in depthwise.values()} == {"depthwise"}
 
@@ -224,3 +227,17 @@ def test_explain_conv2d_refuses_what_conv2d_refuses():
         backends.explain_conv2d(torch.empty(1, 3, 8, 8), torch.empty(4, 4, 3, 3))
     with pytest.raises(TypeError, match="explain_conv2d: expected x to be a Tensor"):
         backends.explain_conv2d([1], torch.empty(4, 4, 3, 3))
+
+
+@pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
+@pytest.mark.parametrize("layout", LAYOUTS[:2])
+def test_infinities_reach_the_taps_that_meet_them_and_no_other(isa, layout, algorithm):
+    """Pixels that no output has, between the rows of a strip, are not multiplied even by zero."""
+    x = torch.ones(1, 8, 9, 11)
+    x[:, 1, -1, -1] = torch.inf
+    x, grad_out = in_layout(layout, x), in_layout(layout, torch.ones(1, 8, 7, 9))
+    with backends.conv2d_algorithm(algorithm):
+        grad = torch.ops.torchconv.conv2d_backward_weight(grad_out, x, [3, 3], *PLAIN, 2)
+    expected = torch.full_like(grad, 63)
+    expected[:4, 1, 2, 2] = torch.inf
+    assert torch.equal(grad, expected)

@@ -13,9 +13,16 @@ constexpr int64_t kMostWeights = int64_t(1) << 20;
 /// Channels of a tensor that lie next to each other are copied so many at a time.
 constexpr int64_t kChannelsTogether = 16;
 
-/// Where it was measured to be faster than the algorithms that see one group at a time.
-bool is_faster(const Correlation& c, int64_t groups) {
-  return groups > 1 && c.channels <= 32 && c.out_channels <= 32;
+/// Where it was measured to be faster than the algorithms that see one group at a time. More
+/// channels fill their lanes, or make up for patches; one tap needs no patches.
+int64_t few(const Machine& machine) { return std::min<int64_t>(8, machine.columns()); }
+bool correlates_faster(const Correlation& c, int64_t groups, const Machine& machine) {
+  return groups > 1 && c.taps() > 1 && c.out_channels <= few(machine) &&
+         machine.lanes.vector_bytes > 16;
+}
+bool sums_weights_faster(const Correlation& c, int64_t groups, const Machine& machine) {
+  return groups > 1 && std::min(c.channels, c.out_channels) <= few(machine) &&
+         std::max(c.channels, c.out_channels) <= 16;
 }
 
 }  // namespace
@@ -26,13 +33,18 @@ Conv2dPlan plan_grouped_correlation(const Correlation& c, int64_t groups, int64_
   const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
   const bool automatic = wanted == Conv2dAlgorithm::kAutomatic;
   if (!automatic && wanted != Conv2dAlgorithm::kGrouped) return plan;
-  if (automatic && !is_faster(c, groups)) return plan;
+  if (automatic && !correlates_faster(c, groups, machine)) return plan;
   if (c.depth() == 0 || c.out_channels == 0 || c.out_h == 0 || c.out_w == 0) return plan;
   if (c.taps() > kTileDepth || Blocks(c, kTileDepth).count() > kSpanBlocks) return plan;
 
   const int64_t lanes = machine.columns();
   const int64_t fewest = std::min(c.channels, c.out_channels);
   plan.groups = channels_last ? std::min(groups, ceil_div(kChannelsTogether, fewest)) : 1;
+  // The narrowest vectors have no instruction that spreads a lane found at run time.
+  plan.channels_in_lanes = channels_last && (!automatic || machine.lanes.vector_bytes > 16) &&
+                           c.channels == c.out_channels && lanes % c.channels == 0 &&
+                           groups * c.channels % lanes == 0 && c.depth() <= kTileDepth;
+  if (plan.channels_in_lanes) plan.groups = lanes / c.channels;
   const auto strip = [&](int64_t rows) {
     const StripLine h(c.h, rows), w(c.w, c.out_w);
     const double size = double(h.classes) * double(w.classes) * double(h.size + 1) * double(w.size);
@@ -64,7 +76,7 @@ Conv2dPlan plan_grouped_correlation(const Correlation& c, int64_t groups, int64_
   plan.algorithm = Conv2dAlgorithm::kGrouped;
   plan.keep_weights = true;
   plan.source_elements = strip(plan.strip_rows);
-  plan.sum_elements = sums(plan.strip_rows);
+  plan.sum_elements = plan.channels_in_lanes ? lanes * lanes : sums(plan.strip_rows);
   plan.bias_elements = plan.groups * c.out_channels * 4 * lanes;
   const int64_t bytes = machine.accumulator_bytes;
   plan.scratch_bytes =
@@ -85,7 +97,7 @@ Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& s, bool channel
   const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
   const bool automatic = wanted == Conv2dAlgorithm::kAutomatic;
   if (!automatic && wanted != Conv2dAlgorithm::kGrouped) return plan;
-  if (automatic && !is_faster(c, s.groups)) return plan;
+  if (automatic && !sums_weights_faster(c, s.groups, machine)) return plan;
   if (c.taps() > kTileDepth) return plan;
 
   const int64_t lanes = machine.columns();

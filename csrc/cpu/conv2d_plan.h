@@ -29,6 +29,7 @@ struct Conv2dPlan {
   bool keep_weights;  // packed weights of a tile fit the scratch and serve many strips
   int64_t weight_elements, source_elements, bias_elements, sum_elements;
   bool totals;
+  bool channels_in_lanes;  // of kGrouped: those of whole groups fill a vector
   int64_t items;
   double work;  // multiplications in an item
   int64_t scratch_bytes;

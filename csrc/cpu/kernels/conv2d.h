@@ -80,7 +80,8 @@ void correlate_backward(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan
 template <class T>
 void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin, int64_t end,
             void* scratch) {
-  auto* const kernel = plan.algorithm == Conv2dAlgorithm::kGrouped
+  auto* const kernel = plan.channels_in_lanes ? correlate_forward<GroupedChannels<T>, T>
+                       : plan.algorithm == Conv2dAlgorithm::kGrouped
                            ? correlate_forward<GroupedCorrelator<T>, T>
                            : correlate_forward<Correlator<T>, T>;
   kernel(args, plan, begin, end, scratch);
@@ -89,7 +90,8 @@ void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t be
 template <class T>
 void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
                            int64_t begin, int64_t end, void* scratch) {
-  auto* const kernel = plan.algorithm == Conv2dAlgorithm::kGrouped
+  auto* const kernel = plan.channels_in_lanes ? correlate_backward<GroupedChannels<T>, T>
+                       : plan.algorithm == Conv2dAlgorithm::kGrouped
                            ? correlate_backward<GroupedCorrelator<T>, T>
                            : correlate_backward<Correlator<T>, T>;
   kernel(args, plan, begin, end, scratch);

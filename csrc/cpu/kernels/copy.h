@@ -51,22 +51,23 @@ template <class T, class P>
 inline void copy_run(const T* in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
   if (in_stride == 1 && out_stride == 1) return copy_run(in, out, n);
   constexpr int64_t kStep = kLanes<Accumulator<P>>;
+  // By vectors, all but the last element: what follows it may belong to somebody else. The last
+  // step goes over some that are there already.
+  const bool pairs_in = in_stride == 2 && out_stride == 1;
+  const bool pairs_out = in_stride == 1 && out_stride == 2 && sizeof(T) == sizeof(P);
   int64_t done = 0;
-  if (in_stride == 2 && out_stride == 1) {  // the last element read is not the last of a vector
-    for (; done + kStep < n; done += kStep) {
+  while ((pairs_in || pairs_out) && n > kStep && done < n - 1) {
+    done = least(done, n - 1 - kStep);
+    if (pairs_in) {
       const T* from = in + 2 * done;
       store(out + done, every_second<0, Accumulator<P>>(load(from), load(from + kStep)));
+    } else if constexpr (sizeof(T) == sizeof(P)) {  // elements in between stay as they are
+      P* to = out + 2 * done;
+      const Vec<P> between = every_second<1, P>(load(to), load(to + kStep)), v = load(in + done);
+      store(to, in_turn<0, P>(v, between));
+      store(to + kStep, in_turn<1, P>(v, between));
     }
-  }
-  if constexpr (sizeof(T) == sizeof(P)) {
-    if (in_stride == 1 && out_stride == 2) {  // elements in between stay as they are
-      for (; done + kStep < n; done += kStep) {
-        P* to = out + 2 * done;
-        const Vec<P> between = every_second<1, P>(load(to), load(to + kStep)), v = load(in + done);
-        store(to, in_turn<0, P>(v, between));
-        store(to + kStep, in_turn<1, P>(v, between));
-      }
-    }
+    done += kStep;
   }
   for (int64_t i = done; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
 }

@@ -8,6 +8,7 @@
 #include "cpu/kernels/weights.h"
 #include "cpu/kernels/correlate.h"
 #include "cpu/kernels/grouped.h"
+#include "cpu/kernels/grouped_channels.h"
 #include "cpu/kernels/conv2d.h"
 #include "cpu/kernels/conv2d_weight.h"
 #include "cpu/kernels/grouped_weight.h"
