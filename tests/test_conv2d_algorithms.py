@@ -202,6 +202,21 @@ def test_large_strides_take_little_scratch(isa, channels, kernel, stride, algori
     assert torch.equal(grad, torch.full_like(grad, channels * kernel**2))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS[:2])
+@pytest.mark.parametrize("stride", [2**31, 2**61])
+@pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
+def test_groups_with_large_strides(isa, stride, layout, algorithm):
+    x, weight = (in_layout(layout, torch.ones(s)) for s in ((1, 32, 5, 5), (32, 4, 3, 3)))
+    steps = ([stride] * 2, [stride, 0, stride, 0], [1, 1], 8)
+    with backends.conv2d_algorithm(algorithm):
+        out = torch.ops.torchconv.conv2d(x, weight, None, *steps)
+        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [3, 3], *steps)
+        grad_x = torch.ops.torchconv.conv2d_backward_input(out, weight, [5, 5], *steps)
+    assert torch.equal(out[..., -1, -1], torch.full((1, 32), 36.0))
+    assert torch.equal(grad, torch.full_like(grad, 36))
+    assert torch.equal(grad_x[..., :3, :3], torch.full((1, 32, 3, 3), 4 * 36.0))
+
+
 @pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
 def test_dilation_of_a_single_tap_means_nothing(isa, algorithm):
     with backends.conv2d_algorithm(algorithm):

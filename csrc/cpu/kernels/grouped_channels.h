@@ -69,7 +69,7 @@ inline MultiplyLanes<T, P> lanes_kernel(int64_t pixels) {
 template <class T>
 struct GroupedChannels : Correlator<T> {
   using P = Accumulator<T>;
-  static constexpr int64_t kLane = kLanes<P>;
+  static constexpr int64_t kLane = kLanes<P>, kMostStride = 3;
 
   GroupedChannels(const Conv2dPlan& plan, void* memory) : Correlator<T>(plan, memory) {}
 
@@ -97,10 +97,32 @@ struct GroupedChannels : Correlator<T> {
     }
   }
 
+  // Where the next strip of the same tile begins, or the first one of the next tile.
+  const T* next_strip(const CorrelationArgs<T>& args, int64_t tile, int64_t strip) const {
+    const bool more = strip + 1 < this->plan.strips;
+    const Portion p = portion_at(args.sizes, this->plan, tile, more ? strip + 1 : 0);
+    return args.source.data + p.image * args.source.n + (more ? 0 : kLane) * args.source.c +
+           p.row * args.sizes.h.stride * args.source.h;
+  }
+
+  // A strip's pixels are so far apart that the CPU does not foresee the next one's, so the part
+  // that lies where these outputs are is fetched while they are computed. Harmless beyond a tensor.
+  void fetch_ahead(const CorrelationArgs<T>& args, const T* next, int64_t row, int64_t col,
+                   int64_t cols) const {
+    const Correlation& c = args.sizes;
+    if (c.h.stride > kMostStride || c.w.stride > kMostStride) return;  // little of it is used
+    for (int64_t y = 0; y < c.h.stride; ++y) {
+      const T* from = next + (row * c.h.stride + y) * args.source.h;
+      for (int64_t x = col * c.w.stride; x < (col + cols) * c.w.stride; ++x) {
+        __builtin_prefetch(from + x * args.source.w, 0, 2);
+      }
+    }
+  }
+
   // Rows of pixels by the kernel for runs of kRun taps. Where taps go backwards, so do pixels.
   template <int kRun>
-  void multiply_rows(const CorrelationArgs<T>& args, const Portion& p, const StripLayout& layout,
-                     T* out, int64_t step, const P* bias) const {
+  void multiply_rows(const CorrelationArgs<T>& args, const Portion& p, const T* next,
+                     const StripLayout& layout, T* out, int64_t step, const P* bias) const {
     const Correlation& c = args.sizes;
     const int64_t runs = c.taps() / kRun;
     for (int64_t run = 0; run < runs; ++run) {
@@ -113,6 +135,7 @@ struct GroupedChannels : Correlator<T> {
     for (int64_t y = 0; y < p.rows; ++y) {
       for (int64_t x = 0; x < p.cols; x += most) {
         const int64_t pixels = least(most, p.cols - x), first = step < 0 ? x + pixels - 1 : x;
+        fetch_ahead(args, next, y, x, pixels);
         lanes_kernel<T, P, kRun>(pixels)(taps, this->source + (y * layout.pitch + first) * kLane,
                                          out + y * args.out.h + first * args.out.w,
                                          step * args.out.w);
@@ -129,18 +152,19 @@ struct GroupedChannels : Correlator<T> {
     fill_zero(this->bias, 1, kLane);
     start_with_bias(args.bias, args.bias_stride, false, kLane, this->bias);
     const StripLayout layout(c, p.row, p.rows, p.col, p.cols);
-    int64_t step = 0;  // of three neighbours
-    if (c.w.count == 3 &&
-        layout.offset(0, 2) - layout.offset(0, 1) == layout.offset(0, 1) - layout.offset(0, 0)) {
-      step = layout.offset(0, 1) - layout.offset(0, 0);
-    }
+    const T* next = next_strip(args, tile, strip);
+    const int64_t last = c.w.count - 1, step = layout.offset(0, last > 0) - layout.offset(0, 0);
+    const bool neighbours =
+        (step == 1 || step == -1) && layout.offset(0, last) - layout.offset(0, 0) == last * step;
     for (int64_t image = 0; image < p.images; ++image) {
       layout.fill_lanes(this->source_of(args, p.image + image), 0, kLane, kLane, this->source);
       T* out = this->out_at(args, p) + image * args.out.n;
-      if (step == 1 || step == -1) {
-        multiply_rows<3>(args, p, layout, out, step, this->bias);
+      if (neighbours && c.w.count == 3) {
+        multiply_rows<3>(args, p, next, layout, out, step, this->bias);
+      } else if (neighbours && c.w.count == 2) {
+        multiply_rows<2>(args, p, next, layout, out, step, this->bias);
       } else {
-        multiply_rows<1>(args, p, layout, out, 1, this->bias);
+        multiply_rows<1>(args, p, next, layout, out, 1, this->bias);
       }
     }
   }
