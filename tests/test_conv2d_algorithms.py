@@ -25,10 +25,18 @@ SHAPES = {
     "more-taps-than-fit": ((1, 70, 24, 20), (13, 70, 17, 18), [1, 1], [0, 0, 0, 0], [1, 1], 1),
     "long-sum": ((1, 520, 5, 5), (6, 520, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 1),
     "groups": ((2, 12, 9, 8), (20, 3, 3, 3), [1, 2], [1, 0, 1, 2], [2, 1], 4),
+    "groups-of-4": ((2, 24, 13, 21), (24, 4, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 6),
+    "groups-stride-2": ((2, 32, 15, 14), (16, 8, 3, 3), [2, 2], [1, 1, 1, 1], [1, 1], 4),
+    "groups-of-32": ((3, 64, 7, 7), (70, 32, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
+    "groups-of-pixels": ((2, 15, 6, 9), (10, 3, 1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 5),
+    "groups-far-taps": ((1, 6, 30, 33), (4, 3, 2, 3), [3, 2], [4, 0, 0, 7], [9, 11], 2),
+    "groups-wide-rows": ((2, 4, 5, 1500), (6, 2, 3, 2), [1, 1], [1, 1, 1, 0], [1, 1], 2),
+    "groups-many-blocks": ((37, 4, 34, 35), (4, 2, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
     "depthwise": ((2, 9, 8, 11), (9, 1, 3, 3), [2, 1], [1, 1, 1, 1], [1, 1], 9),
 }
+PLAIN = ([1, 1], [0, 0, 0, 0], [1, 1])  # stride, padding, dilation
 KERNELS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
-ALGORITHMS = ["channels", "pixels"]
+ALGORITHMS = ["channels", "pixels", "grouped"]
 shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
@@ -114,7 +122,8 @@ def test_algorithms_add_the_same_terms_in_the_same_order(isa, shape):
         with backends.conv2d_algorithm(algorithm):
             results.append(run(shape, tensors))
     for kernel in (0, 1):  # blocks of the weight gradient do not depend on the algorithm, lanes do
-        assert torch.equal(results[0][kernel], results[1][kernel]), KERNELS[kernel]
+        for other in results[1:]:
+            assert torch.equal(results[0][kernel], other[kernel]), KERNELS[kernel]
 
 
 def test_strided_gradients_multiply_no_zeros_between_steps(isa):
@@ -134,6 +143,8 @@ def test_explain_conv2d_tells_what_runs():
     assert all(p.algorithm == "channels" and p.items > 0 for p in plans.values())
     with backends.conv2d_algorithm("pixels"):
         assert backends.explain_conv2d(x, weight)["forward"].algorithm == "pixels"
+    grouped = backends.explain_conv2d(x, torch.empty(64, 4, 3, 3), groups=16)
+    assert grouped["backward_weight"].algorithm == "grouped"
     depthwise = backends.explain_conv2d(x.to("meta"), weight[:, :1], groups=64)
     assert {p.algorithm for p in depthwise.values()} == {"depthwise"}
 
@@ -191,6 +202,21 @@ def test_large_strides_take_little_scratch(isa, channels, kernel, stride, algori
     assert torch.equal(grad, torch.full_like(grad, channels * kernel**2))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS[:2])
+@pytest.mark.parametrize("stride", [2**31, 2**61])
+@pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
+def test_groups_with_large_strides(isa, stride, layout, algorithm):
+    x, weight = (in_layout(layout, torch.ones(s)) for s in ((1, 32, 5, 5), (32, 4, 3, 3)))
+    steps = ([stride] * 2, [stride, 0, stride, 0], [1, 1], 8)
+    with backends.conv2d_algorithm(algorithm):
+        out = torch.ops.torchconv.conv2d(x, weight, None, *steps)
+        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [3, 3], *steps)
+        grad_x = torch.ops.torchconv.conv2d_backward_input(out, weight, [5, 5], *steps)
+    assert torch.equal(out[..., -1, -1], torch.full((1, 32), 36.0))
+    assert torch.equal(grad, torch.full_like(grad, 36))
+    assert torch.equal(grad_x[..., :3, :3], torch.full((1, 32, 3, 3), 4 * 36.0))
+
+
 @pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
 def test_dilation_of_a_single_tap_means_nothing(isa, algorithm):
     with backends.conv2d_algorithm(algorithm):
@@ -201,7 +227,8 @@ def test_dilation_of_a_single_tap_means_nothing(isa, algorithm):
 
 
 def test_an_unknown_algorithm_is_refused():
-    expected = "conv2d_algorithm: expected name to be one of automatic, channels, pixels, depthwise"
+    names = "automatic, channels, pixels, depthwise, grouped"
+    expected = f"conv2d_algorithm: expected name to be one of {names}"
     with (
         pytest.raises(ValueError, match=re.escape(expected) + ", but got 'winograd'"),
         backends.conv2d_algorithm("winograd"),
@@ -215,3 +242,17 @@ def test_explain_conv2d_refuses_what_conv2d_refuses():
         backends.explain_conv2d(torch.empty(1, 3, 8, 8), torch.empty(4, 4, 3, 3))
     with pytest.raises(TypeError, match="explain_conv2d: expected x to be a Tensor"):
         backends.explain_conv2d([1], torch.empty(4, 4, 3, 3))
+
+
+@pytest.mark.parametrize("algorithm", ["automatic", *ALGORITHMS])
+@pytest.mark.parametrize("layout", LAYOUTS[:2])
+def test_infinities_reach_the_taps_that_meet_them_and_no_other(isa, layout, algorithm):
+    """Pixels that no output has, between the rows of a strip, are not multiplied even by zero."""
+    x = torch.ones(1, 8, 9, 11)
+    x[:, 1, -1, -1] = torch.inf
+    x, grad_out = in_layout(layout, x), in_layout(layout, torch.ones(1, 8, 7, 9))
+    with backends.conv2d_algorithm(algorithm):
+        grad = torch.ops.torchconv.conv2d_backward_weight(grad_out, x, [3, 3], *PLAIN, 2)
+    expected = torch.full_like(grad, 63)
+    expected[:4, 1, 2, 2] = torch.inf
+    assert torch.equal(grad, expected)

@@ -91,7 +91,8 @@ def conv2d_algorithm(name: str) -> AbstractContextManager[None]:
     Args:
         name: ``automatic``; ``channels``, with output channels in the lanes of vectors (input
             channels, for the gradient of the weight); ``pixels``, with output pixels in the lanes
-            (output channels, for the gradient of the weight); or ``depthwise``.
+            (output channels, for the gradient of the weight); ``depthwise``; or ``grouped``, for
+            groups of few channels, which are read where they lie.
 
     Raises:
         ValueError: If there is no such algorithm.
@@ -107,8 +108,8 @@ class Conv2dPlan(NamedTuple):
     """How one kernel of a convolution works.
 
     Attributes:
-        algorithm: ``channels``, ``pixels`` or ``depthwise``, as in :func:`conv2d_algorithm`;
-            ``none`` where a tensor is empty.
+        algorithm: ``channels``, ``pixels``, ``depthwise`` or ``grouped``, as in
+            :func:`conv2d_algorithm`; ``none`` where a tensor is empty.
         out_channels: Channels of the result in one portion of work (of grad_out, for the gradient
             of the weight).
         images: Images in a portion, or in a block of the sum that is the gradient of the weight.

@@ -97,7 +97,8 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
     const auto& products = kernels().of(type).products;
     const auto& depthwise = kernels().of(type).depthwise;
     const bool by_channel = takes_depthwise(s);
-    const Conv2dWeightPlan plan = plan_weight_gradient(s, machine<T>());
+    const bool channels_last = x.stride(1) == 1 && x.stride(3) != 1;
+    const Conv2dWeightPlan plan = plan_weight_gradient(s, channels_last, machine<T>());
     const Conv2dArgs<const T, T, const T> conv{
         s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0};
     const DepthwiseLanes lanes = depthwise_lanes(conv);
@@ -115,9 +116,11 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
                               depthwise.conv2d_backward_weight(args, begin, end, scratch);
                             });
     } else {
+      auto* const kernel =
+          plan.groups > 0 ? products.grouped_backward_weight : products.conv2d_backward_weight;
       parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
                             [&](int64_t begin, int64_t end, void* scratch) {
-                              products.conv2d_backward_weight(args, plan, begin, end, scratch);
+                              kernel(args, plan, begin, end, scratch);
                             });
     }
     if (chunks == 1) return;

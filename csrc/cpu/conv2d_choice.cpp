@@ -10,7 +10,7 @@ namespace {
 
 std::atomic<Conv2dAlgorithm> forced{Conv2dAlgorithm::kAutomatic};
 
-constexpr const char* kNames[] = {"automatic", "channels", "pixels", "depthwise"};
+constexpr const char* kNames[] = {"automatic", "channels", "pixels", "depthwise", "grouped"};
 const char* name_of(Conv2dAlgorithm algorithm) { return kNames[static_cast<int>(algorithm)]; }
 
 /// Shares of the depthwise kernels are no plan's: only what they are is told.
@@ -20,7 +20,7 @@ Conv2dSummary depthwise_summary(const Conv2dShape& s) {
 
 Conv2dSummary summary(const Conv2dPlan& plan) {
   return {name_of(plan.algorithm),
-          plan.channel_tile,
+          plan.groups * plan.channel_tile,
           plan.strip_images,
           plan.strip_rows,
           plan.strip_cols,
@@ -36,9 +36,10 @@ std::string forced_conv2d_algorithm_name() { return name_of(forced_conv2d_algori
 
 void force_conv2d_algorithm(const std::string& name) {
   std::string names;
-  for (int i = 0; i < 4; ++i) {
-    if (name == kNames[i]) return forced.store(static_cast<Conv2dAlgorithm>(i));
-    names += (i == 0 ? "" : ", ") + std::string(kNames[i]);
+  int index = 0;
+  for (const char* known : kNames) {
+    if (name == known) return forced.store(static_cast<Conv2dAlgorithm>(index));
+    names += (index++ == 0 ? "" : ", ") + std::string(known);
   }
   throw std::invalid_argument("conv2d_algorithm: expected name to be one of " + names +
                               ", but got '" + name + "'");
@@ -61,18 +62,16 @@ Conv2dSummary explain_backward_input(const Conv2dShape& s, bool channels_last,
   return summary(plan_backward_input(s, channels_last, machine));
 }
 
-Conv2dSummary explain_backward_weight(const Conv2dShape& s, bool, const Machine& machine) {
+Conv2dSummary explain_backward_weight(const Conv2dShape& s, bool channels_last,
+                                      const Machine& machine) {
   if (takes_depthwise(s)) return depthwise_summary(s);
-  const Conv2dWeightPlan plan = plan_weight_gradient(s, machine);
-  return {name_of(plan.output_channels_in_lanes ? Conv2dAlgorithm::kPixels
-                                                : Conv2dAlgorithm::kChannels),
-          plan.out_channel_tile,
-          plan.block_images,
-          plan.block_rows,
-          plan.block_cols,
-          plan.items,
-          plan.chunks,
-          plan.scratch_bytes};
+  const Conv2dWeightPlan plan = plan_weight_gradient(s, channels_last, machine);
+  const Conv2dAlgorithm algorithm = plan.groups > 0                 ? Conv2dAlgorithm::kGrouped
+                                    : plan.output_channels_in_lanes ? Conv2dAlgorithm::kPixels
+                                                                    : Conv2dAlgorithm::kChannels;
+  return {name_of(algorithm), plan.out_channel_tile, plan.block_images,
+          plan.block_rows,    plan.block_cols,       plan.items,
+          plan.chunks,        plan.scratch_bytes};
 }
 
 }  // namespace torchconv

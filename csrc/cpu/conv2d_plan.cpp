@@ -46,10 +46,30 @@ double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
 
 }  // namespace
 
+void share_strips(const Correlation& c, int64_t groups, int64_t remainders, const Machine& machine,
+                  Conv2dPlan* plan) {
+  plan->strips = ceil_div(c.batch, plan->strip_images) * ceil_div(c.out_h, plan->strip_rows) *
+                 ceil_div(c.out_w, plan->strip_cols);
+  const int64_t others = plan->tiles * ceil_div(groups, plan->groups);
+  // Few strips in a run let threads share them evenly, many let them share packed weights.
+  plan->run = 1;
+  if (remainders > 1) {
+    const int64_t runs = ceil_div(8 * machine.threads, others);
+    plan->run = ceil_div(plan->strips, std::min(plan->strips, round_up(runs, machine.threads)));
+  }
+  plan->items = others * ceil_div(plan->strips, plan->run);
+  const int64_t strip_pixels = plan->strip_images * plan->strip_rows * plan->strip_cols;
+  plan->work =
+      static_cast<double>(plan->groups * plan->channel_tile) * strip_pixels * c.depth() * plan->run;
+}
+
 Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remainders,
                             bool channels_last, const Machine& machine) {
-  Conv2dPlan plan{};
+  Conv2dPlan plan = plan_grouped_correlation(c, groups, remainders, channels_last, machine);
+  if (plan.algorithm == Conv2dAlgorithm::kGrouped) return plan;
+  plan = {};
   plan.algorithm = forced_conv2d_algorithm();
+  plan.groups = 1;
   const bool empty = c.depth() == 0 || c.out_h == 0 || c.out_w == 0;
   if (plan.algorithm != Conv2dAlgorithm::kChannels && plan.algorithm != Conv2dAlgorithm::kPixels) {
     const bool channels = !empty && cost(c, Conv2dAlgorithm::kChannels, channels_last, machine) <=
@@ -83,17 +103,8 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
     plan.strip_rows = 1;
     plan.strip_cols = ceil_div(c.out_w, ceil_div(c.out_w, kStripPixels));
   }
-  plan.strips = ceil_div(c.batch, plan.strip_images) * ceil_div(c.out_h, plan.strip_rows) *
-                ceil_div(c.out_w, plan.strip_cols);
-  // Few strips in a run let threads share them evenly, many let them share packed weights.
-  plan.run = 1;
-  if (remainders > 1) {
-    const int64_t runs = ceil_div(8 * machine.threads, others);
-    plan.run = ceil_div(plan.strips, std::min(plan.strips, round_up(runs, machine.threads)));
-  }
-  plan.items = groups * plan.tiles * ceil_div(plan.strips, plan.run);
+  share_strips(c, groups, remainders, machine, &plan);
   const int64_t strip_pixels = plan.strip_images * plan.strip_rows * plan.strip_cols;
-  plan.work = static_cast<double>(plan.channel_tile) * strip_pixels * c.depth() * plan.run;
 
   const int64_t packed_channels = round_up(plan.channel_tile, pixels ? 1 : panel) + panel;
   const auto packed_depth = [&](const Correlation& some) {

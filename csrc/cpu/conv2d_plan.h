@@ -16,10 +16,12 @@ enum class Conv2dAlgorithm {
   kChannels,   // output channels: strips of the image are broadcast, weights are packed
   kPixels,     // output pixels: weights are broadcast, patches of the image are packed
   kDepthwise,  // a channel at a time
+  kGrouped,    // output pixels of a few channels: strips of the image are multiplied as they lie
 };
 
 struct Conv2dPlan {
   Conv2dAlgorithm algorithm;
+  int64_t groups;                                // that an item of work takes together
   int64_t channel_tile;                          // output channels of an item of work
   int64_t strip_images, strip_rows, strip_cols;  // its pixels: part of an image, or whole images
   int64_t tiles, strips;                         // of a group
@@ -27,6 +29,7 @@ struct Conv2dPlan {
   bool keep_weights;  // packed weights of a tile fit the scratch and serve many strips
   int64_t weight_elements, source_elements, bias_elements, sum_elements;
   bool totals;
+  bool channels_in_lanes;  // of kGrouped: those of whole groups fill a vector
   int64_t items;
   double work;  // multiplications in an item
   int64_t scratch_bytes;
@@ -36,24 +39,45 @@ struct Conv2dPlan {
 /// time, the chunks of blocks that may be summed by different threads, and the tiles of the result.
 /// All but the tiles follow from the shape and the instruction set alone, for they order the sum.
 struct Conv2dWeightPlan {
+  int64_t groups;  // that an item of work takes together, each as one tile; 0: not kGrouped
   bool output_channels_in_lanes;
   int64_t block_images, block_rows, block_cols, blocks;
   int64_t chunks;
   int64_t out_channel_tile, in_channel_tile, in_channel_tiles, tap_rows, tap_cols, tiles;
   int64_t sum_row;
   bool totals;
-  int64_t grad_elements, strip_elements, sum_elements;
+  int64_t grad_elements, strip_elements, sum_elements, mask_elements;
   int64_t items;
   double work;  // multiplications in an item
   int64_t scratch_bytes;
 };
 
-Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, const Machine& machine);
+Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, bool channels_last,
+                                      const Machine& machine);
 
 /// For `groups` times as many correlations as there are remainders of the stride, none larger than
 /// the given one.
 Conv2dPlan plan_correlation(const Correlation& correlation, int64_t groups, int64_t remainders,
                             bool channels_last, const Machine& machine);
+
+/// The same for groups of few channels (kernels/grouped.h). Its algorithm is kAutomatic where that
+/// is not forced and slower, or strips of the image would be too large.
+Conv2dPlan plan_grouped_correlation(const Correlation& correlation, int64_t groups,
+                                    int64_t remainders, bool channels_last, const Machine& machine);
+
+/// With no groups where that is not forced and slower, or strips would be too large.
+Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& shape, bool channels_last,
+                                              const Machine& machine);
+
+/// From one channel to the next in a strip and in its sums: whole vectors, one of them to spare for
+/// those that begin anywhere, and so many that channels do not meet in the same cache sets.
+inline int64_t grouped_pitch(int64_t elements, int64_t lanes) {
+  return ((ceil_div(elements, lanes) + 1) | 1) * lanes;
+}
+
+/// Shares out the strips of a plan that knows how large they are.
+void share_strips(const Correlation& correlation, int64_t groups, int64_t remainders,
+                  const Machine& machine, Conv2dPlan* plan);
 
 /// The algorithm that all plans take, if they can; kAutomatic: each what it finds fastest. By name,
 /// force_conv2d_algorithm throws std::invalid_argument for one that there is not.

@@ -14,13 +14,16 @@ double filled_rows(int64_t rows, const Machine& machine) {
 
 }  // namespace
 
-Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Machine& machine) {
+Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, bool channels_last,
+                                      const Machine& machine) {
   constexpr int64_t kMostSums = int64_t(1) << 17, kMostPartial = int64_t(1) << 19;
   constexpr double kMostStrip = 1 << 18;
   constexpr int64_t kMostChunks = 16, kLeastTerms = 2048, kWorthSplitting = 16;
   const Correlation c = forward_correlation(s);
   const int64_t lanes = machine.columns(), taps = c.taps();
-  Conv2dWeightPlan plan{};
+  Conv2dWeightPlan plan = plan_grouped_weight_gradient(s, channels_last, machine);
+  if (plan.groups > 0) return plan;
+  plan = {};
 
   // Types that are multiplied in pairs, or larger groups, take those from different images.
   plan.block_cols = ceil_div(c.out_w, ceil_div(c.out_w, kTileDepth));

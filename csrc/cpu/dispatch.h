@@ -53,8 +53,12 @@ T* data_of(const at::Tensor& tensor) {
 template <class T>
 Machine machine() {
   const Lanes& lanes = kernels().lanes;
-  return {lanes, sizeof(T), sizeof(Accumulator<T>), std::is_same_v<T, bf16> ? lanes.bf16_terms : 1,
-          at::get_num_threads(), l2_cache_bytes()};
+  return {lanes,
+          sizeof(T),
+          sizeof(Accumulator<T>),
+          std::is_same_v<T, bf16> ? lanes.bf16_terms : 1,
+          at::get_num_threads(),
+          l2_cache_bytes()};
 }
 
 template <class T>

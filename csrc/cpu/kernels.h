@@ -163,6 +163,8 @@ struct ProductKernels {
   // Over (group, chunk, tile), and then over output channels.
   void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, const Conv2dWeightPlan&,
                                  int64_t begin, int64_t end, void* scratch);
+  void (*grouped_backward_weight)(const Conv2dBackwardWeightArgs<T>&, const Conv2dWeightPlan&,
+                                  int64_t begin, int64_t end, void* scratch);
   void (*conv2d_add_chunks)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end);
 };
 

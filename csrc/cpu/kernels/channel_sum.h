@@ -20,27 +20,52 @@ struct BlockSum {
   V result() const { return total + (span + block); }
 };
 
+// Vectors that are added independently of each other: an addition takes several cycles.
+template <class Acc>
+struct Chains {
+  static constexpr int kCount = 4;
+  static constexpr int64_t kElements = kCount * kLanes<Acc>;
+  Vec<Acc> v[kCount] = {};
+
+  Chains& operator+=(const Chains& other) {
+    for (int i = 0; i < kCount; ++i) v[i] += other.v[i];
+    return *this;
+  }
+  friend Chains operator+(Chains a, const Chains& b) { return a += b; }
+};
+// The first n elements at p, zeros beyond.
+template <class T>
+inline Chains<Accumulator<T>> load_chains(const T* p, int64_t n) {
+  using Acc = Accumulator<T>;
+  constexpr int64_t kStep = kLanes<Acc>;
+  Chains<Acc> chains;
+  for (int i = 0; i < Chains<Acc>::kCount && i * kStep < n; ++i) {
+    chains.v[i] = load_lanes(p + i * kStep, n - i * kStep);
+  }
+  return chains;
+}
+
 // Planes whose rows are contiguous: lanes run along the row.
 template <class T>
 inline Accumulator<T> sum_channel(const ChannelSumArgs<T>& args, int64_t channel) {
   using Acc = Accumulator<T>;
-  constexpr int64_t kStep = kLanes<Acc>;
+  constexpr int64_t kStep = Chains<Acc>::kElements;
   const View4<const T>& x = args.x;
-  BlockSum<Vec<Acc>> lanes;
+  BlockSum<Chains<Acc>> lanes;
   BlockSum<Acc> rest;
   for (int64_t n = 0; n < args.batch; ++n) {
     for (int64_t h = 0; h < args.height; ++h) {
       const T* row = x.data + n * x.n + channel * x.c + h * x.h;
       int64_t w = 0;
       if (x.w == 1) {
-        for (; w + kStep <= args.width; w += kStep) lanes.add(load(row + w));
+        for (; w < args.width; w += kStep) lanes.add(load_chains(row + w, args.width - w));
       }
       for (; w < args.width; ++w) rest.add(widen(row[w * x.w]));
     }
   }
-  const Vec<Acc> lane_sums = lanes.result();
+  const Chains<Acc> sums = lanes.result();
   Acc sum = rest.result();
-  for (int64_t i = 0; i < kStep; ++i) sum += lane_sums[i];
+  for (int64_t i = 0; i < kStep; ++i) sum += sums.v[i / kLanes<Acc>][i % kLanes<Acc>];
   return sum;
 }
 
@@ -49,21 +74,23 @@ template <class T>
 inline void sum_channels(const ChannelSumArgs<T>& args, int64_t channel, int64_t count) {
   using Acc = Accumulator<T>;
   const View4<const T>& x = args.x;
-  BlockSum<Vec<Acc>> sum;
+  BlockSum<Chains<Acc>> sum;
   for (int64_t n = 0; n < args.batch; ++n) {
     for (int64_t h = 0; h < args.height; ++h) {
       for (int64_t w = 0; w < args.width; ++w) {
-        const T* p = x.data + n * x.n + channel + h * x.h + w * x.w;
-        sum.add(count == kLanes<Acc> ? load(p) : load_first(p, count));
+        sum.add(load_chains(x.data + n * x.n + channel + h * x.h + w * x.w, count));
       }
     }
   }
-  store_first(args.out + channel, sum.result(), count);
+  const Chains<Acc> sums = sum.result();
+  for (int64_t i = 0; i < count; i += kLanes<Acc>) {
+    store_lanes(args.out + channel + i, sums.v[i / kLanes<Acc>], count - i);
+  }
 }
 
 template <class T>
 void channel_sum(const ChannelSumArgs<T>& args, int64_t begin, int64_t end) {
-  constexpr int64_t kStep = kLanes<Accumulator<T>>;
+  constexpr int64_t kStep = Chains<Accumulator<T>>::kElements;
   if (args.x.c == 1 && args.channels > 1) {
     for (int64_t c = begin; c < end; c += kStep) sum_channels(args, c, least(kStep, end - c));
   } else {

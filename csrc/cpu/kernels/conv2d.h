@@ -1,28 +1,31 @@
 // The forward convolution and the gradient of its input, as such sums.
 
-// Items are (group, tile of channels, run of strips); those that share weights follow each other.
+// Items are (groups, tile of channels, run of strips); those that share weights follow each other.
 struct CorrelationItem {
-  int64_t group, tile, first, last;
+  int64_t group, groups, tile, first, last;
 
-  CorrelationItem(const Conv2dPlan& plan, int64_t item) {
+  CorrelationItem(const Conv2dPlan& plan, int64_t all_groups, int64_t item) {
     const int64_t runs = ceil_div(plan.strips, plan.run);
     first = item % runs * plan.run;
     last = least(first + plan.run, plan.strips);
     tile = item / runs % plan.tiles;
-    group = item / runs / plan.tiles;
+    group = item / runs / plan.tiles * plan.groups;
+    groups = least(plan.groups, all_groups - group);
   }
 };
 
-template <class T>
-void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin, int64_t end,
-            void* scratch) {
+template <class Correlate, class T>
+void correlate_forward(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin,
+                       int64_t end, void* scratch) {
   const Conv2dShape& s = args.shape;
   CorrelationArgs<T> one{forward_correlation(s), args.x,        args.weight.data, args.weight.n,
                          args.weight.c,          args.weight.h, args.weight.w,    args.bias,
                          args.bias_stride,       args.out};
-  Correlator<T> correlator(plan, scratch);
+  one.weight_group = one.sizes.out_channels * args.weight.n;
+  Correlate correlator(plan, scratch);
   for (int64_t i = begin; i < end; ++i) {
-    const CorrelationItem item(plan, i);
+    const CorrelationItem item(plan, s.groups, i);
+    one.groups = item.groups;
     const int64_t channel = item.group * one.sizes.out_channels;
     one.source.data = args.x.data + item.group * one.sizes.channels * args.x.c;
     one.weight = args.weight.data + channel * args.weight.n;
@@ -36,9 +39,9 @@ void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t be
 
 // Each item visits the inputs of every remainder, so that threads share the work evenly although
 // remainders meet different numbers of taps. Where there are none the caller has put zeros.
-template <class T>
-void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
-                           int64_t begin, int64_t end, void* scratch) {
+template <class Correlate, class T>
+void correlate_backward(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
+                        int64_t begin, int64_t end, void* scratch) {
   const Conv2dShape& s = args.shape;
   const int64_t remainders_h = least(s.stride_h, s.in_h), remainders_w = least(s.stride_w, s.in_w);
   CorrelationArgs<T> one{
@@ -52,9 +55,11 @@ void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dP
       nullptr,
       0,
       {nullptr, args.x.n, args.x.c, args.x.h * s.stride_h, args.x.w * s.stride_w}};
-  Correlator<T> correlator(plan, scratch);
+  one.weight_group = s.group_out_channels() * args.weight.n;
+  Correlate correlator(plan, scratch);
   for (int64_t i = begin; i < end; ++i) {
-    const CorrelationItem item(plan, i);
+    const CorrelationItem item(plan, s.groups, i);
+    one.groups = item.groups;
     for (int64_t remainder = 0; remainder < remainders_h * remainders_w; ++remainder) {
       const int64_t h = remainder / remainders_w, w = remainder % remainders_w;
       one.sizes = backward_correlation(s, h, w);
@@ -70,4 +75,24 @@ void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dP
       }
     }
   }
+}
+
+template <class T>
+void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin, int64_t end,
+            void* scratch) {
+  auto* const kernel = plan.channels_in_lanes ? correlate_forward<GroupedChannels<T>, T>
+                       : plan.algorithm == Conv2dAlgorithm::kGrouped
+                           ? correlate_forward<GroupedCorrelator<T>, T>
+                           : correlate_forward<Correlator<T>, T>;
+  kernel(args, plan, begin, end, scratch);
+}
+
+template <class T>
+void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
+                           int64_t begin, int64_t end, void* scratch) {
+  auto* const kernel = plan.channels_in_lanes ? correlate_backward<GroupedChannels<T>, T>
+                       : plan.algorithm == Conv2dAlgorithm::kGrouped
+                           ? correlate_backward<GroupedCorrelator<T>, T>
+                           : correlate_backward<Correlator<T>, T>;
+  kernel(args, plan, begin, end, scratch);
 }

@@ -3,11 +3,11 @@
 
 // Terms are taken in blocks of pixels: part of a row, rows of an image, or whole images. If P holds
 // several terms, these are the same pixel of as many images.
-template <class T>
+template <class T, class Pack = Packed<T>>
 struct WeightGradient {
-  using P = Packed<T>;
+  using P = Pack;
   using Acc = SumOf<P>;
-  static constexpr int64_t kTerms = PackedOf<T>::kTerms;
+  static constexpr int64_t kTerms = kTermsOf<const T*, P>;
 
   const Conv2dBackwardWeightArgs<T>& args;
   const Conv2dWeightPlan& plan;

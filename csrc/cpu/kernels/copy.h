@@ -63,22 +63,32 @@ inline void copy_run(In in, P* out, int64_t n) {
 template <class In, class P>
 inline void copy_run(In in, int64_t in_stride, P* out, int64_t out_stride, int64_t n) {
   if (in_stride == 1 && out_stride == 1) return copy_run(in, out, n);
+  using V = Vec<Accumulator<P>>;
   constexpr int64_t kStep = kLanes<Accumulator<P>>;
+  // By vectors, all but the last element: what follows it may belong to somebody else. The last
+  // step goes over some that are there already.
+  const bool pairs_in = in_stride == 2 && out_stride == 1;
+  const bool pairs_out = in_stride == 1 && out_stride == 2 && kSameBits<In, P>;
   int64_t done = 0;
-  if (in_stride == 2 && out_stride == 1) {  // the last element read is not the last of a vector
-    for (; done + kStep < n; done += kStep) {
+  while ((pairs_in || pairs_out) && n > kStep && done < n - 1) {
+    done = least(done, n - 1 - kStep);
+    if (pairs_in) {
       const In from = in + 2 * done;
       store(out + done, every_second<0, Accumulator<P>>(load(from), load(from + kStep)));
+    } else if constexpr (kSameBits<In, P>) {  // elements in between stay as they are
+      P* to = out + 2 * done;
+      const V between = every_second<1, Accumulator<P>>(load(to), load(to + kStep));
+      const V v = load(in + done);
+      store(to, in_turn<0, Accumulator<P>>(v, between));
+      store(to + kStep, in_turn<1, Accumulator<P>>(v, between));
     }
-    const int64_t left = n - done, reach = 2 * left - 1;
-    if (left >= kStep / 4) {
-      const In from = in + 2 * done;
-      using V = Vec<Accumulator<P>>;
-      const V low = reach < kStep ? load_first(from, reach) : load(from);
-      const V high = reach > kStep ? load_first(from + kStep, reach - kStep) : V{};
-      store_first(out + done, every_second<0, Accumulator<P>>(low, high), left);
-      return;
-    }
+    done += kStep;
+  }
+  if (pairs_in && n <= kStep && n >= kStep / 4) {  // a short row
+    const int64_t reach = 2 * n - 1;
+    const V low = reach < kStep ? load_first(in, reach) : load(in);
+    const V high = reach > kStep ? load_first(in + kStep, reach - kStep) : V{};
+    return store_first(out, every_second<0, Accumulator<P>>(low, high), n);
   }
   for (int64_t i = done; i < n; ++i) copy_element(in[i * in_stride], out + i * out_stride);
 }

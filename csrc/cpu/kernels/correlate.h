@@ -1,11 +1,11 @@
 // The sums of cpu/correlation.h, a portion at a time.
 
 // What the items of one thread share: memory, and the packed weights of the last tile.
-template <class T>
+template <class T, class Pack = Packed<T>>
 struct Correlator {
-  using P = Packed<T>;
+  using P = Pack;
   using Acc = SumOf<P>;
-  static constexpr int64_t kTerms = PackedOf<T>::kTerms;
+  static constexpr int64_t kTerms = kTermsOf<const T*, P>;
 
   const Conv2dPlan& plan;
   int64_t* row_table;

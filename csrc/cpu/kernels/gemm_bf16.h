@@ -104,8 +104,8 @@ inline void copy_terms(const bf16* in, int64_t in_i, int64_t in_k, int64_t ni, i
 }
 
 template <class P>
+  requires(kTermsOf<const bf16*, P> == 2)
 inline Pairs pieces(const bf16* first, int64_t stride, int64_t count) {
-  static_assert(PackedOf<bf16>::kTerms == 2);
   return Pairs(first, stride, count > 1);
 }
 

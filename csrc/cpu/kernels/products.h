@@ -7,8 +7,11 @@
 #include "cpu/kernels/strip.h"
 #include "cpu/kernels/weights.h"
 #include "cpu/kernels/correlate.h"
+#include "cpu/kernels/grouped.h"
+#include "cpu/kernels/grouped_channels.h"
 #include "cpu/kernels/conv2d.h"
 #include "cpu/kernels/conv2d_weight.h"
+#include "cpu/kernels/grouped_weight.h"
 // clang-format on
 
 template <class T>
@@ -18,6 +21,7 @@ constexpr ProductKernels<T> product_kernels() {
       .conv2d = conv2d<T>,
       .conv2d_backward_input = conv2d_backward_input<T>,
       .conv2d_backward_weight = conv2d_backward_weight<T>,
+      .grouped_backward_weight = grouped_backward_weight<T>,
       .conv2d_add_chunks = conv2d_add_chunks<T>,
   };
 }

@@ -41,10 +41,11 @@ struct StripLayout {
   int64_t row, rows, col, cols;
   int64_t overlap, pitch;
   int64_t plane, size;
-  bool outside = false;  // whether rows outside of the image are read, too
+  bool outside;  // whether rows outside of the image are read, too
 
-  StripLayout(const Correlation& c, int64_t row, int64_t rows, int64_t col, int64_t cols)
-      : h(c.h, rows), w(c.w, cols), row(row), rows(rows), col(col), cols(cols) {
+  StripLayout(const Correlation& c, int64_t row, int64_t rows, int64_t col, int64_t cols,
+              bool outside = false)
+      : h(c.h, rows), w(c.w, cols), row(row), rows(rows), col(col), cols(cols), outside(outside) {
     overlap = w.period == 0 ? 0 : w.size - cols;
     for (int64_t i = 0; i < w.classes; ++i) {
       const int64_t start = w.position(i, 0, col), step = w.stride;

@@ -10,6 +10,8 @@ struct CorrelationArgs {
   const T* bias;
   int64_t bias_stride;
   View4<T> out;
+  // Of the groups that are computed together by GroupedCorrelator.
+  int64_t groups = 1, weight_group = 0;
 };
 
 // A portion of it.
@@ -107,7 +109,7 @@ inline void fill_terms(const Block& block, int64_t channels, int64_t step, int64
 template <class T, class P>
 void pack_weights(const CorrelationArgs<T>& args, const Block& block, const Portion& portion,
                   int64_t width, P* out) {
-  constexpr int64_t kTerms = PackedOf<T>::kTerms;
+  constexpr int64_t kTerms = kTermsOf<const T*, P>;
   if constexpr (kTerms == 1) {
     if (pack_pieces_of_weights(args, block, portion, width, out)) return;
   }
