@@ -1,4 +1,4 @@
-// Plans for groups of few channels: kernels/grouped.h.
+// Plans for few channels, in groups or alone: kernels/grouped.h.
 #include <algorithm>
 
 #include "cpu/conv2d_plan.h"
@@ -16,12 +16,16 @@ constexpr int64_t kChannelsTogether = 16;
 /// Where it was measured to be faster than the algorithms that see one group at a time. More
 /// channels fill their lanes, or make up for patches; one tap needs no patches.
 int64_t few(const Machine& machine) { return std::min<int64_t>(8, machine.columns()); }
-bool correlates_faster(const Correlation& c, int64_t groups, const Machine& machine) {
-  return groups > 1 && c.taps() > 1 && c.out_channels <= few(machine) &&
-         machine.lanes.vector_bytes > 16;
+bool correlates_faster(const Correlation& c, int64_t groups, bool channels_last,
+                       const Machine& machine) {
+  if (c.taps() == 1 || machine.lanes.vector_bytes <= 16) return false;
+  // Grey images, too, are one group of few channels.
+  const int64_t most = groups == 1 && !channels_last ? 4 * few(machine) : few(machine);
+  return (groups > 1 || c.channels == 1) && c.out_channels <= most;
 }
 bool sums_weights_faster(const Correlation& c, int64_t groups, const Machine& machine) {
-  return groups > 1 && std::min(c.channels, c.out_channels) <= few(machine) &&
+  if (groups == 1) return c.channels == 1 && c.taps() > 1 && c.out_channels <= 4 * few(machine);
+  return std::min(c.channels, c.out_channels) <= few(machine) &&
          std::max(c.channels, c.out_channels) <= 16;
 }
 
@@ -33,7 +37,7 @@ Conv2dPlan plan_grouped_correlation(const Correlation& c, int64_t groups, int64_
   const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
   const bool automatic = wanted == Conv2dAlgorithm::kAutomatic;
   if (!automatic && wanted != Conv2dAlgorithm::kGrouped) return plan;
-  if (automatic && !correlates_faster(c, groups, machine)) return plan;
+  if (automatic && !correlates_faster(c, groups, channels_last, machine)) return plan;
   if (c.depth() == 0 || c.out_channels == 0 || c.out_h == 0 || c.out_w == 0) return plan;
   if (c.taps() > kTileDepth || Blocks(c, kTileDepth, 1).count() > kSpanBlocks) return plan;
 

@@ -28,6 +28,7 @@ struct Chains {
   Vec<Acc> v[kCount] = {};
 
   Chains& operator+=(const Chains& other) {
+#pragma GCC unroll 4
     for (int i = 0; i < kCount; ++i) v[i] += other.v[i];
     return *this;
   }
@@ -39,8 +40,14 @@ inline Chains<Accumulator<T>> load_chains(const T* p, int64_t n) {
   using Acc = Accumulator<T>;
   constexpr int64_t kStep = kLanes<Acc>;
   Chains<Acc> chains;
-  for (int i = 0; i < Chains<Acc>::kCount && i * kStep < n; ++i) {
-    chains.v[i] = load_lanes(p + i * kStep, n - i * kStep);
+  if (n >= Chains<Acc>::kElements) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Chains<Acc>::kCount; ++i) chains.v[i] = load(p + i * kStep);
+    return chains;
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < Chains<Acc>::kCount; ++i) {
+    if (i * kStep < n) chains.v[i] = load_lanes(p + i * kStep, n - i * kStep);
   }
   return chains;
 }
