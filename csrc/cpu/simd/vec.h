@@ -145,7 +145,7 @@ inline void store_first(double* p, Vec<double> v, int64_t n) { store_masked(p, n
 // ---- as many vectors as lanes: a square matrix, transposed in registers ------------------------
 
 template <class T>
-inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
+inline void transpose(Vec<T>* rows) {
   constexpr int kSize = kLanes<T>;
 #ifdef __clang__  // has no shuffle whose indices are a vector
   T in[kSize][kSize];
