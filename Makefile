@@ -62,7 +62,7 @@ benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, ab
 	$(BENCH) linear --table nets,benchdnn $(PAGE)
 	$(BENCH) matmul --table squares,skinny $(PAGE)
 	$(BENCH) matmul --dtype float64 $(PAGE)
-	$(BENCH) matmul --dtype float16 $(PAGE)
+	$(BENCH) matmul --dtype float16 --shape M=256 --shape M=512 $(PAGE)
 	$(BENCH) matmul --dtype bfloat16 $(PAGE)
 	$(BENCH) pool $(PAGE)
 	$(BENCH) sigmoid $(PAGE)

@@ -11,6 +11,7 @@
 #include "cpu/kernels/grouped_channels.h"
 #include "cpu/kernels/conv2d.h"
 #include "cpu/kernels/conv2d_weight.h"
+#include "cpu/kernels/conv2d_chunks.h"
 #include "cpu/kernels/grouped_weight.h"
 // clang-format on
 
