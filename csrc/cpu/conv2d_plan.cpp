@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kStripPixels = 384;
 constexpr int64_t kMostChannelTile = 256;
 /// Packed weights are kept for many strips if they take no more than this.
-constexpr int64_t kKeptWeights = int64_t(4) << 20;
+constexpr int64_t kKeptWeights = int64_t(6) << 20;
 
 /// Estimated time of an algorithm, in units of the multiplications if all lanes were filled.
 double cost(const Correlation& c, Conv2dAlgorithm algorithm, bool channels_last,
