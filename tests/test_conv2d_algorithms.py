@@ -126,6 +126,20 @@ def test_algorithms_add_the_same_terms_in_the_same_order(isa, shape):
             assert torch.equal(results[0][kernel], other[kernel]), KERNELS[kernel]
 
 
+@pytest.mark.parametrize("width", [4, 14, 30])
+def test_infinite_weights_meet_the_same_with_any_number_of_threads(isa, width):
+    x, weight = torch.randn(2, 3, 32, width), torch.full((5, 3, 3, 3), torch.inf)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            results.append(torchconv.conv2d(x, weight, padding=1))
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        torch.testing.assert_close(results[0], other, rtol=0, atol=0, equal_nan=True)
+
+
 def test_strided_gradients_multiply_no_zeros_between_steps(isa):
     weight = torch.full((4, 3, 1, 1), torch.inf)
     grad_x = torch.ops.torchconv.conv2d_backward_input(

@@ -164,6 +164,7 @@ inline double rows_inside(const TapLine& line, int64_t begin, int64_t count, int
 
 /// Whether the outputs of a strip are computed row by row, which fills panels of `panel` outputs
 /// less well, but leaves out what is between the rows, if there are gaps, and rows of taps outside.
+/// Asked of whole images: what an infinite weight meets must not depend on the cut into strips.
 inline bool takes_rows(bool gapless, int64_t cols, int64_t panel, double inside) {
   return inside < 0.5 || (2 * cols > panel && (!gapless || inside < 0.95));
 }

@@ -106,8 +106,8 @@ struct Correlator {
     const int64_t taps = c.taps(), row = round_up(p.channels, kLanes<Acc>);
     const Blocks blocks(c, kTileDepth, kTerms);
     const bool gapless = layout.outputs() == p.rows * p.cols;
-    const bool by_rows =
-        takes_rows(gapless, p.cols, kGemmRows, rows_inside(c.h, p.row, p.rows, c.source_h));
+    const bool by_rows = takes_rows(layout.pitch == p.cols, p.cols, kGemmRows,
+                                    rows_inside(c.h, 0, c.out_h, c.source_h));
     layout.outside = !by_rows;
     const int64_t runs = by_rows ? p.rows : 1, run = by_rows ? p.cols : layout.outputs();
     const int64_t pitch = by_rows ? p.cols : layout.pitch, per_image = runs * run;
