@@ -20,8 +20,16 @@ PYBIND11_MODULE(_C, m) {
         "The algorithm that convolutions are to take.");
   m.def("set_conv2d_algorithm", &torchconv::force_conv2d_algorithm, pybind11::arg("name"),
         "Has convolutions take an algorithm where they can.");
+  m.def("get_allow_winograd", &torchconv::allow_winograd,
+        "Whether convolutions may take Winograd's algorithm.");
+  m.def("set_allow_winograd", &torchconv::set_allow_winograd, pybind11::arg("on"),
+        "Allows Winograd's algorithm.");
+  m.def("get_strict_accuracy", &torchconv::strict_accuracy,
+        "Whether only algorithms are taken that are as accurate as direct sums.");
+  m.def("set_strict_accuracy", &torchconv::set_strict_accuracy, pybind11::arg("on"),
+        "Restricts convolutions to such algorithms.");
   m.def("explain_conv2d", &torchconv::explain_conv2d, pybind11::arg("sizes"),
-        pybind11::arg("element_bytes"), pybind11::arg("channels_last"),
+        pybind11::arg("element_bytes"), pybind11::arg("is_bf16"), pybind11::arg("channels_last"),
         "The plans of a convolution and of its two gradients, from the numbers of Conv2dShape.");
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),

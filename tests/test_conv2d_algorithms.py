@@ -154,6 +154,9 @@ def test_explain_conv2d_tells_what_runs():
     x, weight = torch.empty(4, 64, 28, 28), torch.empty(64, 64, 3, 3)
     plans = backends.explain_conv2d(x, weight, padding="same")
     assert list(plans) == ["forward", "backward_input", "backward_weight"]
+    assert all(p.algorithm == "winograd_4x4" and p.items > 0 for p in plans.values())
+    assert all(p.images > 1 and p.rows == p.columns == 4 for p in plans.values())
+    plans = backends.explain_conv2d(x, weight, stride=2)
     assert all(p.algorithm == "channels" and p.items > 0 for p in plans.values())
     with backends.conv2d_algorithm("pixels"):
         assert backends.explain_conv2d(x, weight)["forward"].algorithm == "pixels"
@@ -241,7 +244,7 @@ def test_dilation_of_a_single_tap_means_nothing(isa, algorithm):
 
 
 def test_an_unknown_algorithm_is_refused():
-    names = "automatic, channels, pixels, depthwise, grouped"
+    names = "automatic, channels, pixels, depthwise, grouped, winograd_2x2, winograd_4x4"
     expected = f"conv2d_algorithm: expected name to be one of {names}"
     with (
         pytest.raises(ValueError, match=re.escape(expected) + ", but got 'winograd'"),

@@ -1,11 +1,24 @@
 """Which kernels run: instruction sets, algorithms of conv2d and huge pages.
 
-Choices hold for the whole process. Without any, the environment decides as torchconv is imported:
-``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``.
+Choices hold for the whole process, for all its threads. Until one is made, the environment decides:
+``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``, ``TORCHCONV_ALLOW_WINOGRAD=0``,
+``TORCHCONV_STRICT_ACCURACY=1``. In the last three ``0``, ``false``, ``off`` and ``no`` mean no, any
+other word yes.
+
+Attributes:
+    allow_winograd: Whether convolutions with a 3 x 3 or 5 x 5 kernel and stride 1, and their
+        gradients, may take Winograd's algorithm, which needs a quarter to a half of the
+        multiplications and makes rounding errors a few times larger (docs/accuracy.md). True by
+        default. Assigned like ``torch.backends.cudnn.allow_tf32``; set it outside of what
+        ``torch.compile`` compiles, where an assignment has no effect on the first call.
+    strict_accuracy: Whether to take only algorithms that are as accurate as direct sums; of
+        Winograd's, that is F(2 x 2, 3 x 3). False by default.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -14,6 +27,9 @@ from torch import Tensor
 from torchconv import _C
 
 Value = TypeVar("Value")
+
+allow_winograd: bool
+strict_accuracy: bool
 
 _CONV2D_KERNELS = ("forward", "backward_input", "backward_weight")
 
@@ -86,13 +102,15 @@ def conv2d_algorithm(name: str) -> AbstractContextManager[None]:
     """Runs a block in which convolutions and their gradients take one algorithm where they can.
 
     Meant for tests and for measurements: left alone, each convolution takes what is expected to be
-    fastest for its shape and layout (see :func:`explain_conv2d`).
+    fastest for its shape and layout (see :func:`explain_conv2d`). What is forced here, neither
+    ``allow_winograd`` nor ``strict_accuracy`` forbids.
 
     Args:
         name: ``automatic``; ``channels``, with output channels in the lanes of vectors (input
             channels, for the gradient of the weight); ``pixels``, with output pixels in the lanes
-            (output channels, for the gradient of the weight); ``depthwise``; or ``grouped``, for
-            groups of few channels, which are read where they lie.
+            (output channels, for the gradient of the weight); ``depthwise``; ``grouped``, for
+            groups of few channels, which are read where they lie; ``winograd_2x2`` or
+            ``winograd_4x4``, in tiles of so many outputs (always 2 x 2 for a 5 x 5 kernel).
 
     Raises:
         ValueError: If there is no such algorithm.
@@ -108,12 +126,12 @@ class Conv2dPlan(NamedTuple):
     """How one kernel of a convolution works.
 
     Attributes:
-        algorithm: ``channels``, ``pixels``, ``depthwise`` or ``grouped``, as in
-            :func:`conv2d_algorithm`; ``none`` where a tensor is empty.
+        algorithm: One of those of :func:`conv2d_algorithm`; ``none`` where a tensor is empty.
         out_channels: Channels of the result in one portion of work (of grad_out, for the gradient
             of the weight).
-        images: Images in a portion, or in a block of the sum that is the gradient of the weight.
-        rows: Rows of each of these images.
+        images: Images in a portion, or in a block of the sum that is the gradient of the weight;
+            tiles of images, for Winograd's algorithm.
+        rows: Rows of each of these images; outputs, of a tile.
         columns: Columns of each of these rows.
         items: Portions that are shared out among threads; 0 where no plan counts them (depthwise).
         chunks: Parts into which a sum is cut so that threads can share it.
@@ -159,7 +177,7 @@ def explain_conv2d(
     Example:
         >>> x, weight = torch.randn(8, 64, 56, 56), torch.randn(64, 64, 3, 3)
         >>> torchconv.backends.explain_conv2d(x, weight, padding=1)["forward"].algorithm
-        'channels'
+        'winograd_4x4'
     """
     from torchconv.ops._arguments import check_tensors, conv_padding, integer, pair
 
@@ -172,5 +190,70 @@ def explain_conv2d(
     out = torch.ops.torchconv.conv2d(x, weight, None, strides, amounts, dilations, groups)
     sizes = [*x.shape, *weight.shape[:1], *weight.shape[2:], *strides, *amounts, *dilations, groups]
     channels_last = out.stride(1) == 1 and out.stride(3) != 1
-    plans = _C.explain_conv2d([*sizes, *out.shape[2:]], x.element_size(), channels_last)
+    is_bf16 = x.dtype == torch.bfloat16
+    plans = _C.explain_conv2d([*sizes, *out.shape[2:]], x.element_size(), is_bf16, channels_last)
     return dict(zip(_CONV2D_KERNELS, (Conv2dPlan(*plan) for plan in plans), strict=True))
+
+
+def winograd(allow: bool | None = None, strict: bool | None = None) -> AbstractContextManager[None]:
+    """Runs a block with other values of ``allow_winograd`` and ``strict_accuracy``.
+
+    Args:
+        allow: Whether convolutions may take Winograd's algorithm; None: as before.
+        strict: Whether to take only algorithms as accurate as direct sums; None: as before.
+
+    Raises:
+        TypeError: If one of them is something else.
+
+    Example:
+        >>> with torchconv.backends.winograd(allow=False):
+        ...     torchconv.backends.allow_winograd
+        False
+    """
+
+    def read() -> tuple[bool, bool]:
+        return _C.get_allow_winograd(), _C.get_strict_accuracy()
+
+    def write(values: tuple[bool | None, bool | None]) -> None:
+        if values[0] is not None:
+            _C.set_allow_winograd(values[0])
+        if values[1] is not None:
+            _C.set_strict_accuracy(values[1])
+
+    chosen = [
+        None if value is None else _flag(name, value)
+        for name, value in (("allow", allow), ("strict", strict))
+    ]
+    return _set_for_a_while(read, write, (chosen[0], chosen[1]))
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"backends: expected {name} to be a bool, but got {value!r}")
+    return value
+
+
+class _Backends(ModuleType):
+    """Gives the module attributes that kernels know of."""
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), "allow_winograd", "strict_accuracy"]
+
+    @property
+    def allow_winograd(self) -> bool:
+        return _C.get_allow_winograd()
+
+    @allow_winograd.setter
+    def allow_winograd(self, value: bool) -> None:
+        _C.set_allow_winograd(_flag("allow_winograd", value))
+
+    @property
+    def strict_accuracy(self) -> bool:
+        return _C.get_strict_accuracy()
+
+    @strict_accuracy.setter
+    def strict_accuracy(self, value: bool) -> None:
+        _C.set_strict_accuracy(_flag("strict_accuracy", value))
+
+
+sys.modules[__name__].__class__ = _Backends

@@ -3,8 +3,8 @@
 #include <ATen/ops/empty.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <cstring>
+
+#include "cpu/environment.h"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -17,10 +17,7 @@ constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kWorthAdvising = 4 * kHugePage;  // smaller blocks mostly reuse touched memory
 
 std::atomic<bool>& enabled() {
-  static std::atomic<bool> on = [] {
-    const char* value = std::getenv("TORCHCONV_HUGE_PAGES");
-    return value == nullptr || std::strcmp(value, "0") != 0;
-  }();
+  static std::atomic<bool> on{environment_says("TORCHCONV_HUGE_PAGES", true)};
   return on;
 }
 

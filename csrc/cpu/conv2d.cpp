@@ -116,8 +116,7 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
                               depthwise.conv2d_backward_weight(args, begin, end, scratch);
                             });
     } else {
-      auto* const kernel =
-          plan.groups > 0 ? products.grouped_backward_weight : products.conv2d_backward_weight;
+      auto* const kernel = products.conv2d_backward_weight;
       parallel_with_scratch(plan.items, plan.work, plan.scratch_bytes,
                             [&](int64_t begin, int64_t end, void* scratch) {
                               kernel(args, plan, begin, end, scratch);

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "cpu/conv2d_plan.h"
+#include "cpu/environment.h"
 #include "cpu/kernels.h"
 
 namespace torchconv {
@@ -10,15 +11,34 @@ namespace {
 
 std::atomic<Conv2dAlgorithm> forced{Conv2dAlgorithm::kAutomatic};
 
-constexpr const char* kNames[] = {"automatic", "channels", "pixels", "depthwise", "grouped"};
+constexpr const char* kNames[] = {"automatic", "channels",     "pixels",      "depthwise",
+                                  "grouped",   "winograd_2x2", "winograd_4x4"};
 const char* name_of(Conv2dAlgorithm algorithm) { return kNames[static_cast<int>(algorithm)]; }
+
+std::atomic<bool> winograd_allowed{environment_says("TORCHCONV_ALLOW_WINOGRAD", true)};
+std::atomic<bool> accuracy_strict{environment_says("TORCHCONV_STRICT_ACCURACY", false)};
 
 /// Shares of the depthwise kernels are no plan's: only what they are is told.
 Conv2dSummary depthwise_summary(const Conv2dShape& s) {
   return {name_of(Conv2dAlgorithm::kDepthwise), s.out_channels, s.batch, s.out_h, s.out_w, 0, 0, 0};
 }
 
+bool is_winograd(Conv2dAlgorithm algorithm) {
+  return algorithm == Conv2dAlgorithm::kWinograd2 || algorithm == Conv2dAlgorithm::kWinograd4;
+}
+
 Conv2dSummary summary(const Conv2dPlan& plan) {
+  const WinogradPlan& winograd = plan.winograd;
+  if (is_winograd(plan.algorithm)) {
+    return {name_of(plan.algorithm),
+            plan.channel_tile,
+            winograd.strip_tiles,
+            winograd.outputs,
+            winograd.outputs,
+            plan.items,
+            1,
+            plan.scratch_bytes};
+  }
   return {name_of(plan.algorithm),
           plan.groups * plan.channel_tile,
           plan.strip_images,
@@ -45,6 +65,11 @@ void force_conv2d_algorithm(const std::string& name) {
                               ", but got '" + name + "'");
 }
 
+bool allow_winograd() { return winograd_allowed.load(std::memory_order_relaxed); }
+void set_allow_winograd(bool on) { winograd_allowed.store(on); }
+bool strict_accuracy() { return accuracy_strict.load(std::memory_order_relaxed); }
+void set_strict_accuracy(bool on) { accuracy_strict.store(on); }
+
 bool takes_depthwise(const Conv2dShape& s) {
   const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
   return is_depthwise(s) &&
@@ -66,12 +91,15 @@ Conv2dSummary explain_backward_weight(const Conv2dShape& s, bool channels_last,
                                       const Machine& machine) {
   if (takes_depthwise(s)) return depthwise_summary(s);
   const Conv2dWeightPlan plan = plan_weight_gradient(s, channels_last, machine);
-  const Conv2dAlgorithm algorithm = plan.groups > 0                 ? Conv2dAlgorithm::kGrouped
-                                    : plan.output_channels_in_lanes ? Conv2dAlgorithm::kPixels
-                                                                    : Conv2dAlgorithm::kChannels;
-  return {name_of(algorithm), plan.out_channel_tile, plan.block_images,
-          plan.block_rows,    plan.block_cols,       plan.items,
-          plan.chunks,        plan.scratch_bytes};
+  const bool winograd = is_winograd(plan.algorithm);
+  return {name_of(plan.algorithm),
+          plan.out_channel_tile,
+          winograd ? plan.winograd.strip_tiles : plan.block_images,
+          winograd ? plan.winograd.outputs : plan.block_rows,
+          winograd ? plan.winograd.outputs : plan.block_cols,
+          plan.items,
+          plan.chunks,
+          plan.scratch_bytes};
 }
 
 }  // namespace torchconv

@@ -140,6 +140,7 @@ Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& s, bool channel
   const int64_t rows = 4, cols = std::max<int64_t>(1, machine.lanes.gemm_rows / 3);
   plan.sum_elements = groups * round_up(c.out_channels, rows) * round_up(c.depth(), cols);
   if (plan.sum_elements > kMostSums) return plan;
+  plan.algorithm = Conv2dAlgorithm::kGrouped;
   plan.groups = groups;
   plan.out_channel_tile = groups * c.out_channels;
   const int64_t size = s.out_channels * c.depth(), terms = c.batch * c.out_h * c.out_w;

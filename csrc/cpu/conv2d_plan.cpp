@@ -76,6 +76,17 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
                                         cost(c, Conv2dAlgorithm::kPixels, channels_last, machine);
     plan.algorithm = channels ? Conv2dAlgorithm::kChannels : Conv2dAlgorithm::kPixels;
   }
+  if (!empty) {
+    // The batch must not enter, nor does the layout, in favour of equal bits.
+    Correlation image = c;
+    image.batch = 1;
+    const double direct = std::min(cost(image, Conv2dAlgorithm::kChannels, true, machine),
+                                   cost(image, Conv2dAlgorithm::kPixels, true, machine));
+    const double products = double(c.depth()) * c.out_channels * c.out_h * c.out_w;
+    const Conv2dPlan winograd = plan_winograd_correlation(c, groups, remainders, machine,
+                                                          direct * products / machine.terms);
+    if (winograd.algorithm != Conv2dAlgorithm::kAutomatic) return winograd;
+  }
   // More taps than a block has terms would change the strip from block to block.
   if (c.taps() > kTileDepth || empty) plan.algorithm = Conv2dAlgorithm::kPixels;
   const bool pixels = plan.algorithm == Conv2dAlgorithm::kPixels;

@@ -17,6 +17,15 @@ enum class Conv2dAlgorithm {
   kPixels,     // output pixels: weights are broadcast, patches of the image are packed
   kDepthwise,  // a channel at a time
   kGrouped,    // output pixels of a few channels: strips of the image are multiplied as they lie
+  kWinograd2,  // tiles of 2 x 2 outputs in the domain of kernels/winograd.h
+  kWinograd4,  // of 4 x 4
+};
+
+/// Of Winograd's algorithm.
+struct WinogradPlan {
+  int64_t outputs;      // of a tile, in each dimension
+  int64_t strip_tiles;  // that are transformed and multiplied together
+  int64_t tap_elements, line_elements;
 };
 
 struct Conv2dPlan {
@@ -30,6 +39,7 @@ struct Conv2dPlan {
   int64_t weight_elements, source_elements, bias_elements, sum_elements;
   bool totals;
   bool channels_in_lanes;  // of kGrouped: those of whole groups fill a vector
+  WinogradPlan winograd;
   int64_t items;
   double work;  // multiplications in an item
   int64_t scratch_bytes;
@@ -39,14 +49,16 @@ struct Conv2dPlan {
 /// time, the chunks of blocks that may be summed by different threads, and the tiles of the result.
 /// All but the tiles follow from the shape and the instruction set alone, for they order the sum.
 struct Conv2dWeightPlan {
-  int64_t groups;  // that an item of work takes together, each as one tile; 0: not kGrouped
-  bool output_channels_in_lanes;
+  Conv2dAlgorithm algorithm;
+  int64_t groups;                 // of kGrouped: that an item of work takes together
+  bool output_channels_in_lanes;  // of kPixels
   int64_t block_images, block_rows, block_cols, blocks;
   int64_t chunks;
   int64_t out_channel_tile, in_channel_tile, in_channel_tiles, tap_rows, tap_cols, tiles;
   int64_t sum_row;
   bool totals;
   int64_t grad_elements, strip_elements, sum_elements, mask_elements;
+  WinogradPlan winograd;
   int64_t items;
   double work;  // multiplications in an item
   int64_t scratch_bytes;
@@ -65,7 +77,16 @@ Conv2dPlan plan_correlation(const Correlation& correlation, int64_t groups, int6
 Conv2dPlan plan_grouped_correlation(const Correlation& correlation, int64_t groups,
                                     int64_t remainders, bool channels_last, const Machine& machine);
 
-/// With no groups where that is not forced and slower, or strips would be too large.
+/// The same by Winograd's algorithm (kernels/winograd_correlate.h); kAutomatic where it cannot be
+/// taken, or is hardly faster than `direct`, in multiplications of an image.
+Conv2dPlan plan_winograd_correlation(const Correlation& correlation, int64_t groups,
+                                     int64_t remainders, const Machine& machine, double direct);
+
+/// As plan_winograd_correlation.
+Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& shape, const Machine& machine,
+                                               double direct);
+
+/// kAutomatic where that is not forced and slower, or strips would be too large.
 Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& shape, bool channels_last,
                                               const Machine& machine);
 
@@ -84,6 +105,13 @@ void share_strips(const Correlation& correlation, int64_t groups, int64_t remain
 Conv2dAlgorithm forced_conv2d_algorithm();
 std::string forced_conv2d_algorithm_name();
 void force_conv2d_algorithm(const std::string& name);
+
+/// Whether plans may take Winograd's algorithm, and whether only where its errors are no larger
+/// than those of direct sums: F(2 x 2, 3 x 3).
+bool allow_winograd();
+void set_allow_winograd(bool on);
+bool strict_accuracy();
+void set_strict_accuracy(bool on);
 
 /// What a user can read of a plan.
 struct Conv2dSummary {

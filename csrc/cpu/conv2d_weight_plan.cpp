@@ -22,7 +22,10 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, bool channels_last,
   const Correlation c = forward_correlation(s);
   const int64_t lanes = machine.columns(), taps = c.taps();
   Conv2dWeightPlan plan = plan_grouped_weight_gradient(s, channels_last, machine);
-  if (plan.groups > 0) return plan;
+  if (plan.algorithm == Conv2dAlgorithm::kGrouped) return plan;
+  const double products = double(c.depth()) * c.out_channels * c.out_h * c.out_w;
+  plan = plan_winograd_weight_gradient(s, machine, products / machine.terms);
+  if (plan.algorithm != Conv2dAlgorithm::kAutomatic) return plan;
   plan = {};
 
   // Types that are multiplied in pairs, or larger groups, take those from different images.
@@ -52,6 +55,9 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, bool channels_last,
   plan.output_channels_in_lanes = s.dilation_w == 1 && taps <= kTileDepth && strip <= kMostStrip &&
                                   wanted != Conv2dAlgorithm::kChannels &&
                                   (faster || wanted == Conv2dAlgorithm::kPixels);
+
+  plan.algorithm =
+      plan.output_channels_in_lanes ? Conv2dAlgorithm::kPixels : Conv2dAlgorithm::kChannels;
 
   plan.blocks = ceil_div(c.batch, plan.block_images) * ceil_div(c.out_h, plan.block_rows) *
                 ceil_div(c.out_w, plan.block_cols);

@@ -79,7 +79,7 @@ inline DepthwiseBands depthwise_bands(const DepthwiseLine& h, const DepthwiseLin
   b.phase_rows = b.rows + halo;
   b.source_size = b.phase_rows * row + kDepthwiseRounding;
   b.dest_phase = round_up(b.rows * b.pitch, kDepthwiseRounding);
-  b.dest_size = w.phases * b.dest_phase;
+  b.dest_size = w.phases * b.dest_phase + kDepthwiseRounding;
   return b;
 }
 

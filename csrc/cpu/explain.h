@@ -16,6 +16,7 @@ using Conv2dExplanation =
 /// Forward, backward_input, backward_weight. Throws std::invalid_argument unless there are 18
 /// sizes, those of Conv2dShape in its order.
 std::vector<Conv2dExplanation> explain_conv2d(const std::vector<int64_t>& sizes,
-                                              int64_t element_bytes, bool channels_last);
+                                              int64_t element_bytes, bool is_bf16,
+                                              bool channels_last);
 
 }  // namespace torchconv

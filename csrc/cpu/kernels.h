@@ -8,6 +8,7 @@
 #include "cpu/conv2d_plan.h"
 #include "cpu/depthwise.h"
 #include "cpu/plan.h"
+#include "cpu/winograd.h"
 #include "shapes.h"
 
 namespace torchconv {
@@ -95,7 +96,7 @@ template <class T>
 using Conv2dBackwardInputArgs = Conv2dArgs<T, const T, const T>;
 
 /// The weight gradient sums over batch · out_h · out_w terms. The sum is cut into `chunks` pieces,
-/// fixed by the shape, whose partial results [chunks, out_channels, taps] are added in order.
+/// fixed by the shape, whose partial results, each laid out as grad_weight, are added in order.
 template <class T>
 struct Conv2dBackwardWeightArgs {
   Conv2dArgs<const T, T, const T> conv;
@@ -163,8 +164,6 @@ struct ProductKernels {
   // Over (group, chunk, tile), and then over output channels.
   void (*conv2d_backward_weight)(const Conv2dBackwardWeightArgs<T>&, const Conv2dWeightPlan&,
                                  int64_t begin, int64_t end, void* scratch);
-  void (*grouped_backward_weight)(const Conv2dBackwardWeightArgs<T>&, const Conv2dWeightPlan&,
-                                  int64_t begin, int64_t end, void* scratch);
   void (*conv2d_add_chunks)(const Conv2dBackwardWeightArgs<T>&, int64_t begin, int64_t end);
 };
 

@@ -7,7 +7,8 @@ relative to its own value it would say more about cancellation than about a kern
 Rounding explains an error of a few units of the type in which a kernel adds up, times that sum, and
 of half a unit of the result, rounded to its type. Sums in blocks stay well within; other algorithms
 may be less accurate, so that up to four times native's error is let through, but never more than
-four times the bound.
+four times the bound. Winograd's algorithm transforms a tile of an image as a whole, so that an
+element may get the errors of its neighbours: there, four times the largest bound of a plane is one.
 
 float64 is slow. Of a large shape a smaller batch is verified, of at least two samples: samples go
 through the same kernels one by one. A product of matrices is always verified whole.
@@ -44,6 +45,7 @@ class _Truth:
     value: Tensor
     terms: Tensor  # the sum of the absolute values of its terms
     rounded: Tensor  # the absolute value of what is rounded to the result's type
+    tiled: bool  # whether ours shares errors among the elements of a plane
 
     def error(self, actual: Tensor) -> float:
         """The largest error, relative to the terms."""
@@ -53,7 +55,10 @@ class _Truth:
         """The largest error, in units of what rounding explains."""
         accumulator = torch.finfo(torch.promote_types(actual.dtype, torch.float32))
         half_unit = torch.finfo(actual.dtype).eps / 2 * 1.01
-        bound = _UNITS * accumulator.eps * self.terms + half_unit * self.rounded
+        terms = self.terms
+        if self.tiled:
+            terms = _MARGIN * terms.amax((-2, -1), keepdim=True)
+        bound = _UNITS * accumulator.eps * terms + half_unit * self.rounded
         return self._largest(actual, bound)
 
     def _largest(self, actual: Tensor, unit: Tensor) -> float:
@@ -84,8 +89,8 @@ def verify(case: Case, dtype: torch.dtype, device: str, layouts: list[str]) -> V
     values = derive(case.native, doubles, wanted, grad_out.double())
     sizes = case.magnitudes(doubles, grad_out.double())
     truths = [
-        _Truth(value, size, size if case.rounds_terms else value.abs())
-        for value, size in zip(values, sizes, strict=True)
+        _Truth(value, size, size if case.rounds_terms else value.abs(), tiled)
+        for value, size, tiled in zip(values, sizes, case.tiled(dtype), strict=True)
     ]
     gradients = [f"grad of {a}" for a, w in zip(case.arguments, wanted, strict=True) if w]
     names = ["result", *gradients]

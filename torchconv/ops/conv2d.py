@@ -113,6 +113,13 @@ def conv2d(
     the other images of the batch. Zeros of the padding are multiplied like any other number, so an
     infinite or NaN weight over padding gives NaN.
 
+    With stride 1, dilation 1 and a 3 x 3 or 5 x 5 kernel, layers of 16 channels per group and more
+    may take Winograd's algorithm (https://arxiv.org/abs/1509.09308): on the CPU two to three times
+    as fast as direct sums, with rounding errors of about 1e-6 in float32. Tiles of up to 4 x 4
+    outputs are transformed as a whole: an infinite or NaN pixel makes all outputs of the tiles that
+    read it NaN, such a weight all of its output channel. ``torchconv.backends.allow_winograd =
+    False`` forbids it; ``strict_accuracy = True`` there leaves what is as accurate as direct sums.
+
     Args:
         x: ``Tensor[batch, in_channels, height, width]``, or without batch; float32, float64,
             bfloat16 or float16, any strides.

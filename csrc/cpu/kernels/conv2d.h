@@ -78,21 +78,41 @@ void correlate_backward(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan
 }
 
 template <class T>
+struct Forward {
+  template <class Correlate>
+  static constexpr auto kernel = correlate_forward<Correlate, T>;
+};
+template <class T>
+struct Backward {
+  template <class Correlate>
+  static constexpr auto kernel = correlate_backward<Correlate, T>;
+};
+
+// That of the plan's algorithm.
+template <class Direction, class T>
+auto* kernel_of(const Conv2dPlan& plan, const Conv2dShape& shape) {
+  if (plan.channels_in_lanes) return Direction::template kernel<GroupedChannels<T>>;
+  switch (plan.algorithm) {
+    case Conv2dAlgorithm::kGrouped:
+      return Direction::template kernel<GroupedCorrelator<T>>;
+    case Conv2dAlgorithm::kWinograd2:
+      if (shape.kernel_h == 5) return Direction::template kernel<WinogradCorrelator<T, 2, 5>>;
+      return Direction::template kernel<WinogradCorrelator<T, 2, 3>>;
+    case Conv2dAlgorithm::kWinograd4:
+      return Direction::template kernel<WinogradCorrelator<T, 4, 3>>;
+    default:
+      return Direction::template kernel<Correlator<T>>;
+  }
+}
+
+template <class T>
 void conv2d(const Conv2dForwardArgs<T>& args, const Conv2dPlan& plan, int64_t begin, int64_t end,
             void* scratch) {
-  auto* const kernel = plan.channels_in_lanes ? correlate_forward<GroupedChannels<T>, T>
-                       : plan.algorithm == Conv2dAlgorithm::kGrouped
-                           ? correlate_forward<GroupedCorrelator<T>, T>
-                           : correlate_forward<Correlator<T>, T>;
-  kernel(args, plan, begin, end, scratch);
+  kernel_of<Forward<T>, T>(plan, args.shape)(args, plan, begin, end, scratch);
 }
 
 template <class T>
 void conv2d_backward_input(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan& plan,
                            int64_t begin, int64_t end, void* scratch) {
-  auto* const kernel = plan.channels_in_lanes ? correlate_backward<GroupedChannels<T>, T>
-                       : plan.algorithm == Conv2dAlgorithm::kGrouped
-                           ? correlate_backward<GroupedCorrelator<T>, T>
-                           : correlate_backward<Correlator<T>, T>;
-  kernel(args, plan, begin, end, scratch);
+  kernel_of<Backward<T>, T>(plan, args.shape)(args, plan, begin, end, scratch);
 }

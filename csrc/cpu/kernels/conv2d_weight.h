@@ -213,34 +213,14 @@ struct WeightGradient {
     }
   }
 
-  // out[k, c, taps] as sums hold them; out may be the gradient or a partial one.
   template <class O>
   void store(const Correlation& tile, const View4<O>& out, const Acc* result, int64_t out_channels,
              int64_t channels) const {
-    const int64_t taps = tile.taps(), kernel_w = tile.w.count;
-    const bool ordered = out.w == 1 && out.h == kernel_w && taps > 1;
-    const int64_t row = plan.sum_row;
+    const int64_t rows = tile.h.count, cols = tile.w.count, row = plan.sum_row;
     if (plan.output_channels_in_lanes) {
-      if (ordered && out.c == taps) {
-        return copy_block(result, row, 1, channels * taps, out_channels, out.data, 1, out.n);
-      }
-      for (int64_t t = 0; t < taps; ++t) {
-        copy_block(result + t * row, taps * row, 1, channels, out_channels,
-                   out.data + t / kernel_w * out.h + t % kernel_w * out.w, out.c, out.n);
-      }
-      return;
+      return store_taps_by_channel(out, rows, cols, out_channels, channels, result, row);
     }
-    const int64_t tap_size = plan.out_channel_tile * row;
-    if (ordered) {
-      for (int64_t k = 0; k < out_channels; ++k) {
-        copy_block(result + k * row, tap_size, 1, taps, channels, out.data + k * out.n, 1, out.c);
-      }
-      return;
-    }
-    for (int64_t t = 0; t < taps; ++t) {
-      copy_block(result + t * tap_size, row, 1, out_channels, channels,
-                 out.data + t / kernel_w * out.h + t % kernel_w * out.w, out.n, out.c);
-    }
+    store_taps(out, rows, cols, out_channels, channels, result, plan.out_channel_tile * row, row);
   }
 
   // One item: a tile of the gradient, summed over one chunk of the blocks.
@@ -267,23 +247,20 @@ struct WeightGradient {
     }
     const int64_t rows = plan.sum_elements / plan.sum_row;
     const Acc* result = sums_at(0, 0).finish(last - first, rows, plan.sum_row);
-    const View4<T>& w = args.conv.weight;
     const int64_t from = group * sizes.out_channels + k;
     if (args.partial == nullptr) {
-      T* out = w.data + from * w.n + c * w.c + row * w.h + col * w.w;
-      return store<T>(tile, {out, w.n, w.c, w.h, w.w}, result, out_channels, channels);
+      store(tile, gradient_at(args, from, c, row, col), result, out_channels, channels);
+    } else {
+      store(tile, partial_at(args, chunk, from, c, row, col), result, out_channels, channels);
     }
-    const View4<Acc> partial{nullptr, sizes.depth(), sizes.taps(), sizes.w.count, 1};
-    Acc* out = args.partial + chunk * args.conv.shape.out_channels * partial.n + from * partial.n +
-               c * partial.c + row * partial.h + col;
-    store<Acc>(tile, {out, partial.n, partial.c, partial.h, 1}, result, out_channels, channels);
   }
 };
 
-template <class T>
-void conv2d_backward_weight(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan,
-                            int64_t begin, int64_t end, void* scratch) {
-  const WeightGradient<T> gradient(args, plan, scratch);
+// Items are (group, chunk, tile).
+template <class Gradient, class T>
+void sum_tiles(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan, int64_t begin,
+               int64_t end, void* scratch) {
+  const Gradient gradient(args, plan, scratch);
   for (int64_t item = begin; item < end; ++item) {
     const int64_t tile = item % plan.tiles, chunk = item / plan.tiles % args.chunks;
     gradient.run(item / plan.tiles / args.chunks, chunk, tile);

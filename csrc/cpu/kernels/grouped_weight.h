@@ -171,14 +171,12 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
       add_block(group, groups, block, number);
     }
     const P* result = total.finish(last - first, groups, group_sums());
-    const View4<T>& w = args.conv.weight;
     for (int64_t i = 0; i < groups; ++i, result += group_sums()) {
       const int64_t channel = (group + i) * sizes.out_channels;
       if (args.partial == nullptr) {
-        store<T>({w.data + channel * w.n, w.n, w.c, w.h, w.w}, result);
+        store(gradient_at(args, channel, 0, 0, 0), result);
       } else {
-        P* out = args.partial + (chunk * args.conv.shape.out_channels + channel) * sizes.depth();
-        store<P>({out, sizes.depth(), sizes.taps(), sizes.w.count, 1}, result);
+        store(partial_at(args, chunk, channel, 0, 0, 0), result);
       }
     }
   }

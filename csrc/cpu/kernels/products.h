@@ -9,10 +9,15 @@
 #include "cpu/kernels/correlate.h"
 #include "cpu/kernels/grouped.h"
 #include "cpu/kernels/grouped_channels.h"
+#include "cpu/kernels/winograd.h"
+#include "cpu/kernels/winograd_tiles.h"
+#include "cpu/kernels/winograd_correlate.h"
 #include "cpu/kernels/conv2d.h"
+#include "cpu/kernels/weight_store.h"
 #include "cpu/kernels/conv2d_weight.h"
-#include "cpu/kernels/conv2d_chunks.h"
+#include "cpu/kernels/winograd_weight.h"
 #include "cpu/kernels/grouped_weight.h"
+#include "cpu/kernels/conv2d_chunks.h"
 // clang-format on
 
 template <class T>
@@ -22,7 +27,6 @@ constexpr ProductKernels<T> product_kernels() {
       .conv2d = conv2d<T>,
       .conv2d_backward_input = conv2d_backward_input<T>,
       .conv2d_backward_weight = conv2d_backward_weight<T>,
-      .grouped_backward_weight = grouped_backward_weight<T>,
       .conv2d_add_chunks = conv2d_add_chunks<T>,
   };
 }

@@ -7,14 +7,21 @@ struct Source {
   int64_t height, width;
 };
 
+// Of the columns col + i · stride, i < n, those inside of the image.
+template <class In>
+Range columns_inside(const Source<In>& source, int64_t col, int64_t stride, int64_t n) {
+  const int64_t first = clamp(ceil_quotient(-col, stride), 0, n);
+  return {first, clamp(floor_quotient(source.width - 1 - col, stride) + 1, first, n)};
+}
+
 // out[k, i] = source[channel + k, row, col + i · stride] for k < channels, i < n; zero outside. P
 // may hold several channels, which then count as one k.
 template <class In, class P>
 void copy_source_row(const Source<In>& source, int64_t channel, int64_t channels, int64_t row,
                      int64_t col, int64_t stride, int64_t n, P* out, int64_t out_k) {
-  int64_t first = clamp(ceil_quotient(-col, stride), 0, n);
-  int64_t last = clamp(floor_quotient(source.width - 1 - col, stride) + 1, first, n);
-  if (row < 0 || row >= source.height) first = last = n;
+  const Range inside = columns_inside(source, col, stride, n);
+  const bool outside = !is_inside(row, source.height);
+  const int64_t first = outside ? n : inside.first, last = outside ? n : inside.last;
   const int64_t terms = ceil_div(channels, kTermsOf<In, P>);
   if (first > 0) {
     for (int64_t k = 0; k < terms; ++k) fill_zero(out + k * out_k, 1, first);
@@ -27,6 +34,25 @@ void copy_source_row(const Source<In>& source, int64_t channel, int64_t channels
   if (last < n) {
     for (int64_t k = 0; k < terms; ++k) fill_zero(out + k * out_k + last, 1, n - last);
   }
+}
+
+// The same with `width` channels side by side in every place: out[i * width + k], zero for k from
+// `channels` on, too.
+template <class In, class P>
+void copy_source_lanes(const Source<In>& source, int64_t channel, int64_t channels, int64_t row,
+                       int64_t col, int64_t stride, int64_t n, int64_t width, P* out) {
+  const Range inside =
+      is_inside(row, source.height) ? columns_inside(source, col, stride, n) : Range{n, n};
+  if (channels < width)
+    fill_zero(out + inside.first * width, 1, (inside.last - inside.first) * width);
+  fill_zero(out, 1, inside.first * width);
+  if (inside.first < inside.last) {
+    copy_block(source.data + channel * source.c + row * source.h +
+                   (col + inside.first * stride) * source.w,
+               source.c, stride * source.w, channels, inside.last - inside.first,
+               out + inside.first * width, 1, width);
+  }
+  fill_zero(out + inside.last * width, 1, (n - inside.last) * width);
 }
 
 // A strip of the image for outputs [row, row + rows) x [col, col + cols), laid out so that outputs
@@ -97,27 +123,13 @@ struct StripLayout {
   template <class In, class P>
   void fill_lanes(const Source<In>& source, int64_t channel, int64_t channels, int64_t width,
                   P* out) const {
-    if (channels < width) fill_zero(out, 1, size * width);
     for (int64_t i = 0; i < h.classes * w.classes; ++i) {
       const int64_t h_class = i / w.classes, first_col = w.position(i % w.classes, 0, col);
-      const int64_t first = clamp(ceil_quotient(-first_col, w.stride), 0, w.size);
-      const int64_t last =
-          clamp(floor_quotient(source.width - 1 - first_col, w.stride) + 1, first, w.size);
       for (int64_t y = 0; y < h.size; ++y) {
         const int64_t from_row = h.position(h_class, y, row);
-        P* to = out + (i * plane + y * pitch) * width;
-        const bool inside = is_inside(from_row, source.height);
-        const int64_t n = length(y, inside);
-        if (!inside) {
-          fill_zero(to, 1, n * width);
-          continue;
-        }
-        fill_zero(to, 1, least(first, n) * width);
-        copy_block(source.data + channel * source.c + from_row * source.h +
-                       (first_col + first * w.stride) * source.w,
-                   source.c, w.stride * source.w, channels, least(last, n) - least(first, n),
-                   to + first * width, 1, width);
-        if (last < n) fill_zero(to + last * width, 1, (n - last) * width);
+        copy_source_lanes(source, channel, channels, from_row, first_col, w.stride,
+                          length(y, is_inside(from_row, source.height)), width,
+                          out + (i * plane + y * pitch) * width);
       }
     }
   }

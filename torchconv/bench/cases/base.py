@@ -121,6 +121,10 @@ class Case(ABC):
         """
         return derive(self.native, [t.abs() for t in given], self.wants_gradient(), grad_out.abs())
 
+    def tiled(self, dtype: torch.dtype) -> list[bool]:
+        """Of out and of each gradient: whether ours computes tiles of images as a whole."""
+        return [False] * (1 + sum(self.wants_gradient()))
+
     @abstractmethod
     def flops(self, step: str) -> float:
         """Floating-point operations of a 'forward' or a 'training' step; 0: not worth counting."""

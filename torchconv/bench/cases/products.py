@@ -46,6 +46,12 @@ class Conv(Case):
         return out_size((self.height, self.width), kernel, self.stride, self.pad, self.dilation)
 
     @property
+    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        taps = self.kernel_h, self.kernel_w
+        x = self.batch, self.in_channels, self.height, self.width
+        return x, (self.out_channels, self.in_channels // self.groups, *taps)
+
+    @property
     def _geometry(self) -> tuple[Pair, Pair, Pair, int]:
         return self.stride, self.pad, self.dilation, self.groups
 
@@ -60,13 +66,8 @@ class Conv(Case):
 
     def tensors(self) -> list[Tensor]:
         """Images, weight and bias."""
-        return [
-            torch.randn(self.batch, self.in_channels, self.height, self.width),
-            torch.randn(
-                self.out_channels, self.in_channels // self.groups, self.kernel_h, self.kernel_w
-            ),
-            torch.randn(self.out_channels),
-        ]
+        x, weight = self._shapes
+        return [torch.randn(x), torch.randn(weight), torch.randn(self.out_channels)]
 
     def ours(self, *given: Tensor) -> Tensor:
         """Calls torchconv.conv2d."""
@@ -81,6 +82,14 @@ class Conv(Case):
     def wants_gradient(self) -> list[bool]:
         """A first layer gets no gradient of x: nobody trains the images."""
         return [self.in_channels > 4, True, True]
+
+    def tiled(self, dtype: torch.dtype) -> list[bool]:
+        """Where the plan is to take Winograd's algorithm."""
+        x, weight = (torch.empty(s, dtype=dtype, device="meta") for s in self._shapes)
+        plans = torchconv.backends.explain_conv2d(x, weight, *self._geometry)
+        forward, grad_x, grad_weight = ("winograd" in p.algorithm for p in plans.values())
+        wanted = zip(self.wants_gradient(), (grad_x, grad_weight, False), strict=True)
+        return [forward, *(tiled for wants, tiled in wanted if wants)]
 
     def flops(self, step: str) -> float:
         """Two for each multiplication."""
