@@ -3,34 +3,24 @@
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 import torch
+from processes import python
 
 import torchconv
 from torchconv import _C, backends
 
 
-def run(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PATH": "/usr/bin:/bin", **environment},
-        capture_output=True,
-        text=True,
-        cwd="/",
-    )
-
-
 def test_the_widest_instruction_set_is_in_use():
-    result = run("import torchconv; print(torchconv.backends.get_cpu_isa())")
+    result = python("import torchconv; print(torchconv.backends.get_cpu_isa())")
     assert result.stdout.split() == [backends.available_cpu_isas()[-1]], result.stderr
 
 
 @pytest.mark.parametrize("name", backends.available_cpu_isas())
 def test_environment_variable_chooses(name):
     code = "import torchconv; print(torchconv.backends.get_cpu_isa())"
-    assert run(code, TORCHCONV_CPU_ISA=name).stdout.split() == [name]
+    assert python(code, TORCHCONV_CPU_ISA=name).stdout.split() == [name]
 
 
 def test_context_manager_chooses_and_restores():
@@ -46,7 +36,7 @@ def test_unknown_name_is_refused():
     message = "TORCHCONV_CPU_ISA, cpu_isa: expected one of baseline.* but got 'sse9'"
     with pytest.raises(ValueError, match=message), backends.cpu_isa("sse9"):
         pass
-    result = run("import torchconv", TORCHCONV_CPU_ISA="sse9")
+    result = python("import torchconv", TORCHCONV_CPU_ISA="sse9")
     assert result.returncode != 0
     assert re.search(message, result.stderr)
 
@@ -59,7 +49,7 @@ def test_huge_pages_can_be_switched_off():
     assert _C.get_huge_pages()
     assert torch.equal(small, torchconv.relu(torch.ones(3_000_000)))
     code = "from torchconv import _C; print(_C.get_huge_pages())"
-    assert run(code, TORCHCONV_HUGE_PAGES="0").stdout.split() == ["False"]
+    assert python(code, TORCHCONV_HUGE_PAGES="0").stdout.split() == ["False"]
 
 
 # Which namespaces may hold instructions on which registers.

@@ -2,13 +2,12 @@
 
 import ast
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from operators import PLAIN, cases, operators
+from processes import python
 from torch.utils.flop_counter import FlopCounterMode
 
 import torchconv
@@ -97,7 +96,8 @@ def test_traced_layers_can_be_saved_and_loaded_elsewhere(tmp_path):
         "import torch; traced, x = torch.load('traced.pt', weights_only=False); "
         "torch.save(traced(x), 'out.pt')"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    result = python(code, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     torch.testing.assert_close(torch.load(tmp_path / "out.pt"), expected)
 
 

@@ -1,11 +1,8 @@
 """Where Winograd's algorithm is taken, in how much scratch, and who may forbid it."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from processes import python
 
 import torchconv
 from torchconv import backends
@@ -135,11 +132,8 @@ def test_only_booleans_are_a_policy(name):
 )
 def test_the_environment_sets_the_policy(variable, value, expected):
     code = "from torchconv import backends as b; print(b.allow_winograd, b.strict_accuracy)"
-    environment = {**os.environ, variable: value}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == expected
+    result = python(code, **{variable: value})
+    assert result.stdout.strip() == expected, result.stderr
 
 
 def test_deterministic_algorithms_change_nothing():
