@@ -59,6 +59,20 @@ def assert_matches_float64(function, reference, given):
         assert_sum_close(result, value, scale)
 
 
+def same_on_any_threads(function):
+    """What the function returns, after it was the same in every bit with 1, 2 and 3 threads."""
+    threads, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            results.append(function())
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], rtol=0, atol=0, equal_nan=True)
+    return results[0]
+
+
 def small_integers(*shape, dtype, most=3):
     """Whole numbers so small that sums of thousands of products are exact in every order."""
     return torch.randint(-most, most + 1, shape).to(dtype)

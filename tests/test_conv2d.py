@@ -5,7 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from accuracy import FLOATS, assert_matches_float64, assert_sum_close, double, small_integers
+from accuracy import (
+    FLOATS,
+    assert_matches_float64,
+    assert_sum_close,
+    double,
+    same_on_any_threads,
+    small_integers,
+)
 from layouts import LAYOUTS, channels_last, contiguous, in_layout
 
 import torchconv
@@ -145,15 +152,7 @@ def test_conv2d_result_depends_neither_on_threads_nor_on_the_batch(isa):
         out = torchconv.conv2d(x, weight, padding=1)
         return out, *torch.autograd.grad(out, (x, weight), torch.ones_like(out))
 
-    whole = all_results(x)
-    threads = torch.get_num_threads()
-    try:
-        for n in (1, 2, 3):
-            torch.set_num_threads(n)
-            for again, before in zip(all_results(x), whole, strict=True):
-                assert torch.equal(again, before)
-    finally:
-        torch.set_num_threads(threads)
+    whole = same_on_any_threads(lambda: all_results(x))
     for i in range(5):
         alone = all_results(x[i : i + 1].detach().requires_grad_())
         assert torch.equal(alone[0][0], whole[0][i])

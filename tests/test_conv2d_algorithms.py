@@ -4,68 +4,56 @@ import re
 
 import pytest
 import torch
-from accuracy import FLOATS, small_integers
+from accuracy import FLOATS, same_on_any_threads, small_integers
+from convolutions import KERNELS, Convolution
 from layouts import LAYOUTS, in_layout
 
 import torchconv
 from torchconv import backends
 
-# x, weight, stride, padding (left, right, top, bottom), dilation, groups
 SHAPES = {
-    "1x1": ((3, 40, 6, 7), (37, 40, 1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 1),
-    "1x1-stride": ((2, 33, 9, 8), (65, 33, 1, 1), [2, 3], [0, 0, 0, 0], [1, 1], 1),
-    "3x3": ((2, 19, 14, 13), (34, 19, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 1),
-    "3x3-small-images": ((5, 8, 4, 5), (20, 8, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 1),
-    "3x3-stride-2": ((2, 9, 15, 16), (14, 9, 3, 3), [2, 2], [1, 1, 1, 1], [1, 1], 1),
-    "2x4-stride-3-2": ((1, 7, 16, 17), (6, 7, 2, 4), [3, 2], [0, 3, 2, 1], [1, 1], 1),
-    "first-layer": ((2, 3, 31, 29), (18, 3, 7, 7), [2, 2], [3, 3, 3, 3], [1, 1], 1),
-    "wide-rows": ((1, 2, 3, 500), (3, 2, 2, 3), [1, 1], [1, 1, 0, 0], [1, 1], 1),
-    "far-taps": ((1, 3, 12, 40), (5, 3, 2, 2), [1, 2], [0, 0, 0, 0], [9, 31], 1),
-    "many-taps": ((1, 2, 20, 22), (4, 2, 17, 18), [1, 1], [2, 1, 0, 3], [1, 1], 1),
-    "more-taps-than-fit": ((1, 70, 24, 20), (13, 70, 17, 18), [1, 1], [0, 0, 0, 0], [1, 1], 1),
-    "long-sum": ((1, 520, 5, 5), (6, 520, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 1),
-    "groups": ((2, 12, 9, 8), (20, 3, 3, 3), [1, 2], [1, 0, 1, 2], [2, 1], 4),
-    "groups-of-4": ((2, 24, 13, 21), (24, 4, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 6),
-    "groups-stride-2": ((2, 32, 15, 14), (16, 8, 3, 3), [2, 2], [1, 1, 1, 1], [1, 1], 4),
-    "groups-of-32": ((3, 64, 7, 7), (70, 32, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
-    "groups-of-pixels": ((2, 15, 6, 9), (10, 3, 1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 5),
-    "groups-far-taps": ((1, 6, 30, 33), (4, 3, 2, 3), [3, 2], [4, 0, 0, 7], [9, 11], 2),
-    "groups-wide-rows": ((2, 4, 5, 1500), (6, 2, 3, 2), [1, 1], [1, 1, 1, 0], [1, 1], 2),
-    "groups-many-blocks": ((37, 4, 34, 35), (4, 2, 3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 2),
-    "depthwise": ((2, 9, 8, 11), (9, 1, 3, 3), [2, 1], [1, 1, 1, 1], [1, 1], 9),
+    "1x1": Convolution((3, 40, 6, 7), (37, 40, 1, 1)),
+    "1x1-stride": Convolution((2, 33, 9, 8), (65, 33, 1, 1), stride=(2, 3)),
+    "3x3": Convolution((2, 19, 14, 13), (34, 19, 3, 3), padding=(1, 1, 1, 1)),
+    "3x3-small-images": Convolution((5, 8, 4, 5), (20, 8, 3, 3), padding=(1, 1, 1, 1)),
+    "3x3-stride-2": Convolution((2, 9, 15, 16), (14, 9, 3, 3), stride=(2, 2), padding=(1, 1, 1, 1)),
+    "2x4-stride-3-2": Convolution(
+        (1, 7, 16, 17), (6, 7, 2, 4), stride=(3, 2), padding=(0, 3, 2, 1)
+    ),
+    "first-layer": Convolution((2, 3, 31, 29), (18, 3, 7, 7), stride=(2, 2), padding=(3, 3, 3, 3)),
+    "wide-rows": Convolution((1, 2, 3, 500), (3, 2, 2, 3), padding=(1, 1, 0, 0)),
+    "far-taps": Convolution((1, 3, 12, 40), (5, 3, 2, 2), stride=(1, 2), dilation=(9, 31)),
+    "many-taps": Convolution((1, 2, 20, 22), (4, 2, 17, 18), padding=(2, 1, 0, 3)),
+    "more-taps-than-fit": Convolution((1, 70, 24, 20), (13, 70, 17, 18)),
+    "long-sum": Convolution((1, 520, 5, 5), (6, 520, 3, 3), padding=(1, 1, 1, 1)),
+    "groups": Convolution(
+        (2, 12, 9, 8), (20, 3, 3, 3), stride=(1, 2), padding=(1, 0, 1, 2), dilation=(2, 1), groups=4
+    ),
+    "groups-of-4": Convolution((2, 24, 13, 21), (24, 4, 3, 3), padding=(1, 1, 1, 1), groups=6),
+    "groups-stride-2": Convolution(
+        (2, 32, 15, 14), (16, 8, 3, 3), stride=(2, 2), padding=(1, 1, 1, 1), groups=4
+    ),
+    "groups-of-32": Convolution((3, 64, 7, 7), (70, 32, 3, 3), padding=(1, 1, 1, 1), groups=2),
+    "groups-of-pixels": Convolution((2, 15, 6, 9), (10, 3, 1, 1), groups=5),
+    "groups-far-taps": Convolution(
+        (1, 6, 30, 33),
+        (4, 3, 2, 3),
+        stride=(3, 2),
+        padding=(4, 0, 0, 7),
+        dilation=(9, 11),
+        groups=2,
+    ),
+    "groups-wide-rows": Convolution((2, 4, 5, 1500), (6, 2, 3, 2), padding=(1, 1, 1, 0), groups=2),
+    "groups-many-blocks": Convolution(
+        (37, 4, 34, 35), (4, 2, 3, 3), padding=(1, 1, 1, 1), groups=2
+    ),
+    "depthwise": Convolution(
+        (2, 9, 8, 11), (9, 1, 3, 3), stride=(2, 1), padding=(1, 1, 1, 1), groups=9
+    ),
 }
 PLAIN = ([1, 1], [0, 0, 0, 0], [1, 1])  # stride, padding, dilation
-KERNELS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
 ALGORITHMS = ["channels", "pixels", "grouped"]
-shapes = pytest.mark.parametrize("shape", SHAPES)
-
-
-def operands(shape, dtype, layout, fill):
-    x, weight, stride, padding, dilation, groups = SHAPES[shape]
-    meta = [torch.empty(s, device="meta") for s in (x, weight)]
-    out = torch.ops.torchconv.conv2d(*meta, None, stride, padding, dilation, groups)
-    return [in_layout(layout, fill(*s, dtype=dtype)) for s in (x, weight, out.shape)]
-
-
-def run(shape, tensors):
-    """The convolution and its two gradients."""
-    x, weight, grad_out = tensors
-    steps = SHAPES[shape][2:]
-    ops = torch.ops.torchconv
-    return [
-        ops.conv2d(x, weight, None, *steps),
-        ops.conv2d_backward_input(grad_out, weight, x.shape[2:], *steps),
-        ops.conv2d_backward_weight(grad_out, x, weight.shape[2:], *steps),
-    ]
-
-
-def reference(shape, tensors):
-    x, weight, grad_out = (t.double() for t in tensors)
-    _, _, stride, padding, dilation, groups = SHAPES[shape]
-    x, weight = x.requires_grad_(), weight.requires_grad_()
-    padded = torch.nn.functional.pad(x, padding)
-    out = torch.nn.functional.conv2d(padded, weight, None, stride, 0, dilation, groups)
-    return [out.detach(), *torch.autograd.grad(out, (x, weight), grad_out)]
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -73,22 +61,22 @@ def reference(shape, tensors):
 @pytest.mark.parametrize("dtype", FLOATS)
 @shapes
 def test_every_algorithm_is_exact_on_small_integers(isa, dtype, shape, layout, algorithm):
-    tensors = operands(shape, dtype, layout, small_integers)
+    tensors = shape.operands(dtype, layout, small_integers)
     with backends.conv2d_algorithm(algorithm):
-        results = run(shape, tensors)
-    for kernel, got, expected in zip(KERNELS, results, reference(shape, tensors), strict=True):
+        results = shape.run(*tensors)
+    for kernel, got, expected in zip(KERNELS, results, shape.reference(*tensors), strict=True):
         assert torch.equal(got, expected.to(dtype)), kernel
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @shapes
 def test_every_algorithm_matches_float64(isa, shape, algorithm):
-    tensors = operands(shape, torch.float32, LAYOUTS[0], torch.randn)
+    tensors = shape.operands()
     with backends.conv2d_algorithm(algorithm):
-        results = run(shape, tensors)
-    magnitudes = reference(shape, [t.abs() for t in tensors])
+        results = shape.run(*tensors)
+    magnitudes = shape.reference(*[t.abs() for t in tensors])
     for got, expected, sum_of_terms in zip(
-        results, reference(shape, tensors), magnitudes, strict=True
+        results, shape.reference(*tensors), magnitudes, strict=True
     ):
         error = (got.double() - expected).abs() / sum_of_terms.clamp(min=1e-30)
         assert error.max() < 16 * torch.finfo(torch.float32).eps
@@ -97,30 +85,22 @@ def test_every_algorithm_matches_float64(isa, shape, algorithm):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @shapes
 def test_no_algorithm_lets_threads_or_the_batch_change_a_bit(isa, shape, algorithm):
-    tensors = operands(shape, torch.float32, LAYOUTS[0], torch.randn)
-    threads = torch.get_num_threads()
+    tensors = shape.operands()
+    x, weight, grad_out = tensors
     with backends.conv2d_algorithm(algorithm):
-        try:
-            results = []
-            for number in (1, 2, 3):
-                torch.set_num_threads(number)
-                results.append(run(shape, tensors))
-        finally:
-            torch.set_num_threads(threads)
-        alone = run(shape, [tensors[0][-1:], tensors[1], tensors[2][-1:]])
-    for other in results[1:]:
-        assert all(map(torch.equal, results[0], other))
+        results = same_on_any_threads(lambda: shape.run(*tensors))
+        alone = shape.run(x[-1:], weight, grad_out[-1:])
     for kernel in (0, 1):
-        assert torch.equal(results[0][kernel][-1:], alone[kernel])
+        assert torch.equal(results[kernel][-1:], alone[kernel])
 
 
 @shapes
 def test_algorithms_add_the_same_terms_in_the_same_order(isa, shape):
-    tensors = operands(shape, torch.float32, LAYOUTS[0], torch.randn)
+    tensors = shape.operands()
     results = []
     for algorithm in ALGORITHMS:
         with backends.conv2d_algorithm(algorithm):
-            results.append(run(shape, tensors))
+            results.append(shape.run(*tensors))
     for kernel in (0, 1):  # blocks of the weight gradient do not depend on the algorithm, lanes do
         for other in results[1:]:
             assert torch.equal(results[0][kernel], other[kernel]), KERNELS[kernel]
@@ -129,15 +109,7 @@ def test_algorithms_add_the_same_terms_in_the_same_order(isa, shape):
 @pytest.mark.parametrize("width", [4, 14, 30])
 def test_infinite_weights_meet_the_same_with_any_number_of_threads(isa, width):
     x, weight = torch.randn(2, 3, 32, width), torch.full((5, 3, 3, 3), torch.inf)
-    threads, results = torch.get_num_threads(), []
-    try:
-        for number in (1, 2, 3):
-            torch.set_num_threads(number)
-            results.append(torchconv.conv2d(x, weight, padding=1))
-    finally:
-        torch.set_num_threads(threads)
-    for other in results[1:]:
-        torch.testing.assert_close(results[0], other, rtol=0, atol=0, equal_nan=True)
+    same_on_any_threads(lambda: torchconv.conv2d(x, weight, padding=1))
 
 
 def test_strided_gradients_multiply_no_zeros_between_steps(isa):

@@ -5,7 +5,14 @@ from functools import partial
 
 import pytest
 import torch
-from accuracy import FLOATS, assert_matches_float64, assert_sum_close, double, small_integers
+from accuracy import (
+    FLOATS,
+    assert_matches_float64,
+    assert_sum_close,
+    double,
+    same_on_any_threads,
+    small_integers,
+)
 from layouts import LAYOUTS, channels_last, contiguous, in_layout
 
 import torchconv
@@ -101,15 +108,7 @@ def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(isa, dtype
     given, options = inputs(case, dtype, batch=3)
     given[0] = in_layout(layout, given[0])
     grad_out = layout(torch.randn_like(torchconv.conv2d(*given, **options)))
-    whole = all_results(*given, grad_out, **options)
-    threads = torch.get_num_threads()
-    try:
-        for n in (1, 2, 3):
-            torch.set_num_threads(n)
-            for again, before in zip(all_results(*given, grad_out, **options), whole, strict=True):
-                assert torch.equal(again, before)
-    finally:
-        torch.set_num_threads(threads)
+    whole = same_on_any_threads(lambda: all_results(*given, grad_out, **options))
     x, *others = given
     for i in range(3):
         alone = all_results(x[i : i + 1], *others, grad_out[i : i + 1], **options)

@@ -4,7 +4,13 @@ import itertools
 
 import pytest
 import torch
-from accuracy import FLOATS, assert_matches_float64, assert_sum_close, small_integers
+from accuracy import (
+    FLOATS,
+    assert_matches_float64,
+    assert_sum_close,
+    same_on_any_threads,
+    small_integers,
+)
 
 import torchconv
 
@@ -124,14 +130,7 @@ def test_matmul_accumulates_16_bit_types_in_float32(isa, dtype):
 
 def test_matmul_row_does_not_depend_on_other_rows_or_threads(isa):
     a, b = torch.randn(200, 700), torch.randn(700, 300)
-    whole = torchconv.matmul(a, b)
-    threads = torch.get_num_threads()
-    try:
-        for n in (1, 2, 3):
-            torch.set_num_threads(n)
-            assert torch.equal(torchconv.matmul(a, b), whole)
-    finally:
-        torch.set_num_threads(threads)
+    whole = same_on_any_threads(lambda: torchconv.matmul(a, b))
     assert torch.equal(torchconv.matmul(a[7:8], b), whole[7:8])
     assert torch.equal(torchconv.matmul(a[50:], b[:, 5:]), whole[50:, 5:])
 

@@ -2,75 +2,52 @@
 
 import pytest
 import torch
-from accuracy import FLOATS, assert_sum_close, small_integers
+from accuracy import FLOATS, assert_sum_close, same_on_any_threads, small_integers
+from convolutions import KERNELS, Convolution
 from layouts import LAYOUTS, in_layout
 
 import torchconv
 from torchconv import backends
 
-# x, weight, padding (left, right, top, bottom), groups
 SHAPES = {
-    "even-tiles": ((2, 16, 8, 12), (32, 16, 3, 3), [1, 1, 1, 1], 1),
-    "tails-everywhere": ((3, 19, 13, 17), (37, 19, 3, 3), [1, 1, 1, 1], 1),
-    "no-padding": ((2, 5, 9, 7), (6, 5, 3, 3), [0, 0, 0, 0], 1),
-    "four-paddings": ((1, 7, 6, 9), (9, 7, 3, 3), [3, 0, 1, 5], 1),
-    "one-pixel": ((2, 8, 1, 1), (4, 8, 3, 3), [1, 1, 1, 1], 1),
-    "one-output": ((5, 6, 3, 3), (8, 6, 3, 3), [0, 0, 0, 0], 1),
-    "blocks-of-channels": ((1, 260, 5, 9), (70, 260, 3, 3), [1, 1, 1, 1], 1),
-    "spans-of-blocks": ((1, 1100, 3, 4), (33, 1100, 3, 3), [1, 1, 1, 1], 1),
-    "long-rows": ((1, 4, 3, 130), (5, 4, 3, 3), [1, 1, 1, 1], 1),
-    "small-images": ((70, 3, 4, 5), (6, 3, 3, 3), [1, 1, 1, 1], 1),
-    "groups": ((2, 48, 8, 7), (36, 16, 3, 3), [1, 1, 1, 1], 3),
-    "5x5": ((2, 11, 9, 14), (34, 11, 5, 5), [2, 2, 2, 2], 1),
-    "5x5-no-padding": ((3, 6, 8, 7), (10, 3, 5, 5), [0, 0, 0, 0], 2),
+    "even-tiles": Convolution((2, 16, 8, 12), (32, 16, 3, 3), padding=(1, 1, 1, 1)),
+    "tails-everywhere": Convolution((3, 19, 13, 17), (37, 19, 3, 3), padding=(1, 1, 1, 1)),
+    "no-padding": Convolution((2, 5, 9, 7), (6, 5, 3, 3)),
+    "four-paddings": Convolution((1, 7, 6, 9), (9, 7, 3, 3), padding=(3, 0, 1, 5)),
+    "one-pixel": Convolution((2, 8, 1, 1), (4, 8, 3, 3), padding=(1, 1, 1, 1)),
+    "one-output": Convolution((5, 6, 3, 3), (8, 6, 3, 3)),
+    "blocks-of-channels": Convolution((1, 260, 5, 9), (70, 260, 3, 3), padding=(1, 1, 1, 1)),
+    "spans-of-blocks": Convolution((1, 1100, 3, 4), (33, 1100, 3, 3), padding=(1, 1, 1, 1)),
+    "long-rows": Convolution((1, 4, 3, 130), (5, 4, 3, 3), padding=(1, 1, 1, 1)),
+    "small-images": Convolution((70, 3, 4, 5), (6, 3, 3, 3), padding=(1, 1, 1, 1)),
+    "groups": Convolution((2, 48, 8, 7), (36, 16, 3, 3), padding=(1, 1, 1, 1), groups=3),
+    "5x5": Convolution((2, 11, 9, 14), (34, 11, 5, 5), padding=(2, 2, 2, 2)),
+    "5x5-no-padding": Convolution((3, 6, 8, 7), (10, 3, 5, 5), groups=2),
 }
-KERNELS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
 ALGORITHMS = ["winograd_2x2", "winograd_4x4"]
-shapes = pytest.mark.parametrize("shape", SHAPES)
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
-def operands(shape, dtype, layout, fill=torch.randn):
-    x, weight, padding, groups = SHAPES[shape]
-    meta = [torch.empty(s, device="meta") for s in (x, weight)]
-    out = torch.ops.torchconv.conv2d(*meta, None, [1, 1], padding, [1, 1], groups).shape
-    return [in_layout(layout, fill(*s, dtype=dtype)) for s in (x, weight, out)]
-
-
 def run(shape, tensors, algorithm):
-    """The convolution and its two gradients."""
-    x, weight, grad_out = tensors
-    _, _, padding, groups = SHAPES[shape]
-    steps = ([1, 1], padding, [1, 1], groups)
-    ops = torch.ops.torchconv
     with backends.conv2d_algorithm(algorithm):
-        return [
-            ops.conv2d(x, weight, None, *steps),
-            ops.conv2d_backward_input(grad_out, weight, x.shape[2:], *steps),
-            ops.conv2d_backward_weight(grad_out, x, weight.shape[2:], *steps),
-        ]
-
-
-def reference(shape, tensors):
-    x, weight, grad_out = (t.double() for t in tensors)
-    _, _, padding, groups = SHAPES[shape]
-    x, weight = x.requires_grad_(), weight.requires_grad_()
-    padded = torch.nn.functional.pad(x, padding)
-    out = torch.nn.functional.conv2d(padded, weight, groups=groups)
-    return [out.detach(), *torch.autograd.grad(out, (x, weight), grad_out)]
+        return shape.run(*tensors)
 
 
 def is_small(shape, algorithm):
     """Whether F(2 x 2, 3 x 3) runs, whose transforms need no numbers but 0, ±1 and ±½."""
-    return algorithm == "winograd_2x2" and SHAPES[shape][1][2] == 3
+    return algorithm == "winograd_2x2" and shape.weight[2] == 3
+
+
+SMALL = {name: shape for name, shape in SHAPES.items() if is_small(shape, "winograd_2x2")}
 
 
 def results(shape, dtype, layout, algorithm):
     """What was computed, the same in float64, and the sum of the terms' absolute values."""
-    tensors = operands(shape, dtype, layout)
-    scales = reference(shape, [t.abs() for t in tensors])
+    tensors = shape.operands(dtype, layout)
+    scales = shape.reference(*[t.abs() for t in tensors])
     return zip(
-        run(shape, tensors, algorithm), reference(shape, tensors), scales, KERNELS, strict=True
+        run(shape, tensors, algorithm), shape.reference(*tensors), scales, KERNELS, strict=True
     )
 
 
@@ -84,7 +61,7 @@ def test_it_matches_float64(isa, dtype, shape, layout, algorithm):
     """
     for got, expected, scale, kernel in results(shape, dtype, layout, algorithm):
         assert got.dtype == dtype, kernel
-        if not is_small(shape, algorithm) or shape == "one-pixel":  # it meets one tap of nine
+        if not is_small(shape, algorithm) or shape.x[2:] == (1, 1):  # it meets one tap of nine
             scale = 5 * scale.max().expand_as(scale)
         elif kernel == "conv2d_backward_weight":
             scale = 2 * scale.amax((2, 3), keepdim=True).expand_as(scale)
@@ -95,11 +72,11 @@ def test_it_matches_float64(isa, dtype, shape, layout, algorithm):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("shape", [s for s in SHAPES if is_small(s, "winograd_2x2")])
+@pytest.mark.parametrize("shape", SMALL.values(), ids=SMALL)
 def test_small_tiles_are_exact_on_small_integers(isa, dtype, shape, layout):
-    tensors = operands(shape, dtype, layout, small_integers)
+    tensors = shape.operands(dtype, layout, small_integers)
     for kernel, got, expected in zip(
-        KERNELS, run(shape, tensors, "winograd_2x2"), reference(shape, tensors), strict=True
+        KERNELS, run(shape, tensors, "winograd_2x2"), shape.reference(*tensors), strict=True
     ):
         assert torch.equal(got, expected.to(dtype)), kernel
 
@@ -107,20 +84,12 @@ def test_small_tiles_are_exact_on_small_integers(isa, dtype, shape, layout):
 @algorithms
 @shapes
 def test_neither_threads_nor_the_batch_change_a_bit(isa, shape, algorithm):
-    tensors = operands(shape, torch.float32, LAYOUTS[0])
-    threads, found = torch.get_num_threads(), []
-    try:
-        for number in (1, 2, 3):
-            torch.set_num_threads(number)
-            found.append(run(shape, tensors, algorithm))
-    finally:
-        torch.set_num_threads(threads)
-    for other in found[1:]:
-        assert all(map(torch.equal, found[0], other))
+    tensors = shape.operands()
+    found = same_on_any_threads(lambda: run(shape, tensors, algorithm))
     x, weight, grad_out = tensors
     alone = run(shape, [x[-1:], weight, grad_out[-1:]], algorithm)
     for kernel in (0, 1):
-        assert torch.equal(found[0][kernel][-1:], alone[kernel])
+        assert torch.equal(found[kernel][-1:], alone[kernel])
 
 
 @algorithms

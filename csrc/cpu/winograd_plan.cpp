@@ -149,6 +149,8 @@ Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& s, const Machi
   plan.out_channel_tile =
       std::min(c.out_channels, round_up(ceil_div(c.out_channels, out_parts), lanes));
   plan.in_channel_tiles = ceil_div(c.channels, plan.in_channel_tile);
+  plan.tap_rows = c.h.count;
+  plan.tap_cols = c.w.count;
   plan.tiles = plan.in_channel_tiles * ceil_div(c.out_channels, plan.out_channel_tile);
   plan.items = s.groups * plan.chunks * plan.tiles;
   plan.work = double(plan.in_channel_tile) * plan.out_channel_tile * matrices * tiles / plan.chunks;

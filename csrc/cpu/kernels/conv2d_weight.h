@@ -56,13 +56,14 @@ struct WeightGradient {
         pieces<P>(first, x.n, p.images - image), x.c, x.h, x.w, sizes.source_h, sizes.source_w};
   }
 
-  void pack_grad_out(int64_t first, int64_t channels, const Portion& p, int64_t width) const {
+  void pack_grad_out(const WeightTile& t, const Portion& p, int64_t width) const {
     const View4<const T>& g = args.conv.out;
+    const int64_t first = t.group * sizes.out_channels + t.out_channel;
     const int64_t per_image = p.rows * p.cols, depth = packed_depth(p);
     const bool joined = p.rows == 1 || g.h == p.cols * g.w;
     const int64_t lines = joined ? 1 : p.rows, length = joined ? per_image : p.cols;
-    for (int64_t i = 0; i < channels; i += width) {
-      const int64_t here = least(width, channels - i);
+    for (int64_t i = 0; i < t.out_channels; i += width) {
+      const int64_t here = least(width, t.out_channels - i);
       P* panel = grad_out + i * depth;
       if (here < width) fill_zero(panel, 1, depth * width);
       for (int64_t image = 0; image < p.images; image += kTerms) {
@@ -105,46 +106,35 @@ struct WeightGradient {
            sizes.w.first == 0 && (sizes.out_h - 1) * sizes.h.stride < sizes.source_h &&
            (sizes.out_w - 1) * sizes.w.stride < sizes.source_w;
   }
-  void add_direct(int64_t group, const Portion& p, int64_t number, int64_t out_channel,
-                  int64_t out_channels, int64_t channel, int64_t channels) const {
+  void add_direct(const WeightTile& t, const Portion& p, int64_t number) const {
     const View4<const T>& g = args.conv.out;
     const View4<const T>& x = args.conv.x;
     fill_pixels(p, g.n, g.h, g.w, row_table);
     fill_pixels(p, x.n, x.h * sizes.h.stride, x.w * sizes.w.stride, col_table);
     if constexpr (sizeof(T) == sizeof(P)) {
       const P* from = g.data + p.image * g.n + p.row * g.h + p.col * g.w +
-                      group * sizes.out_channels + out_channel;
+                      t.group * sizes.out_channels + t.out_channel;
       const P* with = x.data + p.image * x.n + p.row * sizes.h.stride * x.h +
-                      p.col * sizes.w.stride * x.w + group * sizes.channels + channel;
-      sums_at(0, 0).add_block(number, out_channels, channels, p.images * p.rows * p.cols,
-                              {from, 1, 1, row_table, panel_rows(out_channels)},
+                      p.col * sizes.w.stride * x.w + t.group * sizes.channels + t.channel;
+      sums_at(0, 0).add_block(number, t.out_channels, t.channels, p.images * p.rows * p.cols,
+                              {from, 1, 1, row_table, panel_rows(t.out_channels)},
                               {with, 1, col_table, kPanelCols<P>});
     }
   }
 
-  // The taps of a tile: a part of the rows and columns of the kernel.
-  Correlation with_taps(int64_t row, int64_t col) const {
-    Correlation part = sizes;
-    part.h.first += row * part.h.step;
-    part.h.count = least(plan.tap_rows, sizes.h.count - row);
-    part.w.first += col * part.w.step;
-    part.w.count = least(plan.tap_cols, sizes.w.count - col);
-    return part;
-  }
-
   // Input channels in the lanes: sums[tap][out channel][in channel]
-  void add_input_channels(const Correlation& tile, int64_t group, int64_t block, int64_t number,
-                          int64_t out_channel, int64_t out_channels, int64_t channel,
-                          int64_t channels) const {
-    const Portion p = pixels_at(block);
-    if (direct(channels)) {
-      return add_direct(group, p, number, out_channel, out_channels, channel, channels);
-    }
+  void add_input_channels(const WeightTile& t, const Portion& p, int64_t number) const {
+    if (direct(t.channels)) return add_direct(t, p, number);
     const int64_t depth = packed_depth(p);
-    const int64_t height = panel_rows(out_channels);
-    const int64_t width = out_channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
-    pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, height);
+    const int64_t height = panel_rows(t.out_channels);
+    const int64_t width = t.out_channels <= kFewRows ? kWideCols<P> : kPanelCols<P>;
+    pack_grad_out(t, p, height);
     fill_pixels(p, p.rows * p.cols * height, p.cols * height, height, row_table);
+    Correlation tile = sizes;
+    tile.h.first += t.row * tile.h.step;
+    tile.h.count = t.rows;
+    tile.w.first += t.col * tile.w.step;
+    tile.w.count = t.cols;
     const Blocks passes(tile, kTileDepth, 1);  // of taps
     for (int64_t i = 0; i < passes.count(); ++i) {
       const Block taps = passes[i];
@@ -156,10 +146,10 @@ struct WeightGradient {
       part.w.count = taps.cols;
       const StripLayout layout(part, p.row, p.rows, p.col, p.cols);
       fill_pixels(p, layout.size * width, layout.pitch * width, width, col_table);
-      for (int64_t c = 0; c < channels; c += width) {
-        const int64_t here = least(width, channels - c);
+      for (int64_t c = 0; c < t.channels; c += width) {
+        const int64_t here = least(width, t.channels - c);
         for (int64_t image = 0; image < packed_images(p); ++image) {
-          layout.fill_lanes(input(group, p, image), channel + c, here, width,
+          layout.fill_lanes(input(t.group, p, image), t.channel + c, here, width,
                             strip + image * layout.size * width);
         }
         for (int64_t h = 0; h < taps.rows; ++h) {
@@ -170,7 +160,7 @@ struct WeightGradient {
             const int64_t tap = (taps.row + h) * tile.w.count + taps.col + w;
             const Cols<P> cols{strip + layout.offset(h, w) * width, 0, col_table + first, width};
             sums_at(tap * plan.out_channel_tile, c)
-                .add_block(number, out_channels, here, (inside.last - inside.first) * row_terms,
+                .add_block(number, t.out_channels, here, (inside.last - inside.first) * row_terms,
                            rows, cols);
           }
         }
@@ -180,12 +170,10 @@ struct WeightGradient {
 
   // Output channels in the lanes, neighbouring taps of a row of the kernel as rows:
   // sums[in channel][tap][out channel]
-  void add_output_channels(int64_t group, int64_t block, int64_t number, int64_t out_channel,
-                           int64_t out_channels, int64_t channel, int64_t channels) const {
-    const Portion p = pixels_at(block);
+  void add_output_channels(const WeightTile& t, const Portion& p, int64_t number) const {
     const int64_t depth = packed_depth(p);
     const int64_t width = sizes.w.count <= kFewRows ? kWideCols<P> : kPanelCols<P>;
-    pack_grad_out(group * sizes.out_channels + out_channel, out_channels, p, width);
+    pack_grad_out(t, p, width);
     fill_pixels(p, p.rows * p.cols * width, p.cols * width, width, col_table);
     // Taps that are rows of one panel must be a fixed distance apart: all columns, in their order.
     Correlation dense = sizes;
@@ -195,11 +183,11 @@ struct WeightGradient {
     fill_pixels(p, layout.size, layout.pitch * sizes.h.stride, sizes.w.stride, row_table);
     const int64_t channel_size = packed_images(p) * layout.size;
     for (int64_t image = 0; image < packed_images(p); ++image) {
-      layout.fill(input(group, p, image), channel, channels, strip + image * layout.size,
+      layout.fill(input(t.group, p, image), t.channel, t.channels, strip + image * layout.size,
                   channel_size);
     }
     const int64_t step = layout.offset(0, 1 % sizes.w.count) - layout.offset(0, 0);
-    for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t c = 0; c < t.channels; ++c) {
       for (int64_t h = 0; h < sizes.h.count; ++h) {
         const Range inside = outputs_inside(sizes.h, h, p.row, p.rows, sizes.source_h);
         const int64_t row_terms = packed_images(p) * p.cols, first = inside.first * row_terms;
@@ -207,62 +195,34 @@ struct WeightGradient {
                            row_table + first, panel_rows(sizes.w.count)};
         const Cols<P> cols{grad_out, depth, col_table + first, width};
         sums_at((c * sizes.h.count + h) * sizes.w.count, 0)
-            .add_block(number, sizes.w.count, out_channels,
+            .add_block(number, sizes.w.count, t.out_channels,
                        (inside.last - inside.first) * row_terms, rows, cols);
       }
     }
   }
 
-  template <class O>
-  void store(const Correlation& tile, const View4<O>& out, const Acc* result, int64_t out_channels,
-             int64_t channels) const {
-    const int64_t rows = tile.h.count, cols = tile.w.count, row = plan.sum_row;
+  void add(const WeightTile& t, int64_t block) const {
+    const Portion p = pixels_at(block);
+    const int64_t number = block - t.blocks.first;
     if (plan.output_channels_in_lanes) {
-      return store_taps_by_channel(out, rows, cols, out_channels, channels, result, row);
+      add_output_channels(t, p, number);
+    } else {
+      add_input_channels(t, p, number);
     }
-    store_taps(out, rows, cols, out_channels, channels, result, plan.out_channel_tile * row, row);
   }
 
-  // One item: a tile of the gradient, summed over one chunk of the blocks.
-  void run(int64_t group, int64_t chunk, int64_t number) const {
-    const int64_t tap_cols = ceil_div(sizes.w.count, plan.tap_cols);
-    const int64_t tap_rows = ceil_div(sizes.h.count, plan.tap_rows);
-    const int64_t col = number % tap_cols * plan.tap_cols;
-    const int64_t row = number / tap_cols % tap_rows * plan.tap_rows;
-    const int64_t rest = number / tap_cols / tap_rows;
-    const Correlation tile = with_taps(row, col);
-    const int64_t k = rest / plan.in_channel_tiles * plan.out_channel_tile;
-    const int64_t c = rest % plan.in_channel_tiles * plan.in_channel_tile;
-    const int64_t out_channels = least(plan.out_channel_tile, sizes.out_channels - k);
-    const int64_t channels = least(plan.in_channel_tile, sizes.channels - c);
-    const int64_t per_chunk = ceil_div(plan.blocks, args.chunks);
-    const int64_t first = least(chunk * per_chunk, plan.blocks);
-    const int64_t last = least(first + per_chunk, plan.blocks);
-    for (int64_t block = first; block < last; ++block) {
-      if (plan.output_channels_in_lanes) {
-        add_output_channels(group, block, block - first, k, out_channels, c, channels);
-      } else {
-        add_input_channels(tile, group, block, block - first, k, out_channels, c, channels);
-      }
-    }
+  const Acc* finish(const WeightTile& t) const {
     const int64_t rows = plan.sum_elements / plan.sum_row;
-    const Acc* result = sums_at(0, 0).finish(last - first, rows, plan.sum_row);
-    const int64_t from = group * sizes.out_channels + k;
-    if (args.partial == nullptr) {
-      store(tile, gradient_at(args, from, c, row, col), result, out_channels, channels);
-    } else {
-      store(tile, partial_at(args, chunk, from, c, row, col), result, out_channels, channels);
+    return sums_at(0, 0).finish(t.blocks.last - t.blocks.first, rows, plan.sum_row);
+  }
+
+  template <class O>
+  void store(const WeightTile& t, const View4<O>& out, const Acc* result) const {
+    const int64_t row = plan.sum_row;
+    if (plan.output_channels_in_lanes) {
+      return store_taps_by_channel(out, t.rows, t.cols, t.out_channels, t.channels, result, row);
     }
+    store_taps(out, t.rows, t.cols, t.out_channels, t.channels, result, plan.out_channel_tile * row,
+               row);
   }
 };
-
-// Items are (group, chunk, tile).
-template <class Gradient, class T>
-void sum_tiles(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan, int64_t begin,
-               int64_t end, void* scratch) {
-  const Gradient gradient(args, plan, scratch);
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t tile = item % plan.tiles, chunk = item / plan.tiles % args.chunks;
-    gradient.run(item / plan.tiles / args.chunks, chunk, tile);
-  }
-}

@@ -159,18 +159,16 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
 
   // One item: the gradient of a few groups, summed over one chunk of the blocks.
   void run(int64_t group, int64_t groups, int64_t chunk) const {
-    const int64_t per_chunk = ceil_div(plan.blocks, args.chunks);
-    const int64_t first = least(chunk * per_chunk, plan.blocks);
-    const int64_t last = least(first + per_chunk, plan.blocks);
+    const Range blocks = blocks_of_chunk(plan, args.chunks, chunk);
     const TileSums<P> total{this->sums, group_sums(), this->totals, {nullptr, 0, 0}};
-    for (int64_t block = first; block < last; ++block) {
-      const int64_t number = block - first;
+    for (int64_t block = blocks.first; block < blocks.last; ++block) {
+      const int64_t number = block - blocks.first;
       if (number > 0 && number % kSpanBlocks == 0) {
         total.add_span(number == kSpanBlocks, groups, group_sums());
       }
       add_block(group, groups, block, number);
     }
-    const P* result = total.finish(last - first, groups, group_sums());
+    const P* result = total.finish(blocks.last - blocks.first, groups, group_sums());
     for (int64_t i = 0; i < groups; ++i, result += group_sums()) {
       const int64_t channel = (group + i) * sizes.out_channels;
       if (args.partial == nullptr) {

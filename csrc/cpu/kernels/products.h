@@ -13,7 +13,7 @@
 #include "cpu/kernels/winograd_tiles.h"
 #include "cpu/kernels/winograd_correlate.h"
 #include "cpu/kernels/conv2d.h"
-#include "cpu/kernels/weight_store.h"
+#include "cpu/kernels/weight_tiles.h"
 #include "cpu/kernels/conv2d_weight.h"
 #include "cpu/kernels/winograd_weight.h"
 #include "cpu/kernels/grouped_weight.h"

@@ -36,6 +36,7 @@ struct Points<6> {
 
 template <int rows, int cols>
 struct Matrix {
+  static constexpr int kRows = rows, kCols = cols;
   double at[rows][cols];
 };
 
@@ -103,85 +104,84 @@ template <class T, int rows, int cols>
   }
 }
 
-// F(m, r). Each of its transforms takes kIn elements to kOut.
+// A transform of kIn vectors to kOut, by the matrix By::kAt.
+template <class By>
+struct Transform {
+  static constexpr int kIn = By::kAt.kCols, kOut = By::kAt.kRows;
+  template <class T>
+  static void apply(const Vec<T> (&x)[kIn], Vec<T> (&y)[kOut]) {
+    multiply_by<T>(By::kAt, x, y);
+  }
+};
+
+// By Bᵀ; of 6 points in 16 operations instead of 20, most of them additions.
+template <int n>
+struct InTransform {
+  static constexpr int kIn = n, kOut = n;
+  static constexpr Matrix<n, n> kAt = products_of_points<n>();
+  template <class T>
+  static void apply(const Vec<T> (&x)[n], Vec<T> (&y)[n]) {
+    if constexpr (n == 6) {
+      const T half = T(0.5), three_halves = T(1.5);
+      const Vec<T> p = x[3] - x[1], q = x[4] - x[2];
+      y[0] = (x[0] - x[2]) + q + three_halves * p;
+      y[1] = (q + p) + three_halves * (x[2] + x[3]);
+      y[2] = (q - p) + three_halves * (x[3] - x[2]);
+      y[3] = q + T(2) * p;
+      y[4] = q - half * p;
+      y[5] = (x[5] - x[3]) - p + three_halves * q;
+    } else {
+      multiply_by<T>(kAt, x, y);
+    }
+  }
+};
+
+// F(m, r)
 template <int m, int r>
 struct Winograd {
   static constexpr int n = m + r - 1;
 
-  struct Weight {  // G
-    static constexpr int kIn = r, kOut = n;
-    static constexpr Matrix<n, r> kMatrix = values_at_points<n, r, true>();
-    template <class T>
-    static void apply(const Vec<T> (&x)[kIn], Vec<T> (&y)[kOut]) {
-      multiply_by<T>(kMatrix, x, y);
-    }
+  struct G {
+    static constexpr Matrix<n, r> kAt = values_at_points<n, r, true>();
   };
-  struct WeightGradient {  // Gᵀ
-    static constexpr int kIn = n, kOut = r;
-    static constexpr Matrix<r, n> kMatrix = transposed(Weight::kMatrix);
-    template <class T>
-    static void apply(const Vec<T> (&x)[kIn], Vec<T> (&y)[kOut]) {
-      multiply_by<T>(kMatrix, x, y);
-    }
+  struct GTransposed {
+    static constexpr Matrix<r, n> kAt = transposed(G::kAt);
   };
-  struct OutGradient {  // A
-    static constexpr int kIn = m, kOut = n;
-    static constexpr Matrix<n, m> kMatrix = values_at_points<n, m, false>();
-    template <class T>
-    static void apply(const Vec<T> (&x)[kIn], Vec<T> (&y)[kOut]) {
-      multiply_by<T>(kMatrix, x, y);
-    }
+  struct A {
+    static constexpr Matrix<n, m> kAt = values_at_points<n, m, false>();
   };
-  struct Out {  // Aᵀ
-    static constexpr int kIn = n, kOut = m;
-    static constexpr Matrix<m, n> kMatrix = transposed(OutGradient::kMatrix);
-    template <class T>
-    static void apply(const Vec<T> (&x)[kIn], Vec<T> (&y)[kOut]) {
-      multiply_by<T>(kMatrix, x, y);
-    }
+  struct ATransposed {
+    static constexpr Matrix<m, n> kAt = transposed(A::kAt);
   };
-  struct In {  // Bᵀ
-    static constexpr int kIn = n, kOut = n;
-    static constexpr Matrix<n, n> kMatrix = products_of_points<n>();
-    template <class T>
-    static void apply(const Vec<T> (&x)[kIn], Vec<T> (&y)[kOut]) {
-      if constexpr (n == 6) {  // the same in 16 operations instead of 20, most of them additions
-        const T half = T(0.5), three_halves = T(1.5);
-        const Vec<T> p = x[3] - x[1], q = x[4] - x[2];
-        y[0] = (x[0] - x[2]) + q + three_halves * p;
-        y[1] = (q + p) + three_halves * (x[2] + x[3]);
-        y[2] = (q - p) + three_halves * (x[3] - x[2]);
-        y[3] = q + T(2) * p;
-        y[4] = q - half * p;
-        y[5] = (x[5] - x[3]) - p + three_halves * q;
-      } else {
-        multiply_by<T>(kMatrix, x, y);
-      }
-    }
-  };
+
+  using In = InTransform<n>;
+  using Weight = Transform<G>;
+  using Out = Transform<ATransposed>;
+  using OutGradient = Transform<A>;
+  using WeightGradient = Transform<GTransposed>;
 };
 
 // A square of kIn x kIn vectors to kOut x kOut others, by a transform of its columns and then of
 // its rows; `bias`, if not nullptr, is added to each. All is read before anything is written.
-template <class Transform, class T>
+template <class F, class T>
 [[gnu::always_inline]] inline void transform_square(const T* in, int64_t in_row, int64_t in_col,
                                                     const T* bias, T* out, int64_t out_row,
                                                     int64_t out_col) {
-  constexpr int kIn = Transform::kIn, kOut = Transform::kOut;
+  constexpr int kIn = F::kIn, kOut = F::kOut;
   Vec<T> mid[kOut][kIn];
 #pragma GCC unroll 8
   for (int j = 0; j < kIn; ++j) {
     Vec<T> column[kIn], result[kOut];
 #pragma GCC unroll 8
     for (int i = 0; i < kIn; ++i) column[i] = load(in + i * in_row + j * in_col);
-    Transform::template apply<T>(column, result);
+    F::template apply<T>(column, result);
 #pragma GCC unroll 8
     for (int i = 0; i < kOut; ++i) mid[i][j] = result[i];
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kOut; ++i) {
     Vec<T> row[kOut];
-    Transform::template apply<T>(mid[i], row);
+    F::template apply<T>(mid[i], row);
 #pragma GCC unroll 8
     for (int j = 0; j < kOut; ++j) {
       if (bias != nullptr) row[j] += load(bias);

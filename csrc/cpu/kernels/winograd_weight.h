@@ -37,61 +37,51 @@ struct WinogradWeightGradient {
     totals = plan.totals ? scratch.take<Acc>(plan.sum_elements) : sums;
   }
 
+  TileSums<Acc> sums_at(int64_t matrix) const {
+    const TileSums<Acc> total{sums, plan.sum_row, totals, {nullptr, 0, 0}};
+    return total.at(matrix * winograd_rows(plan.out_channel_tile), 0);
+  }
+
   // Adds the tiles of a strip.
-  void add(int64_t group, int64_t strip, int64_t number, int64_t out_channel, int64_t out_channels,
-           int64_t channel, int64_t channels) const {
+  void add(const WeightTile& t, int64_t strip) const {
     const int64_t first = strip * plan.winograd.strip_tiles;
     const int64_t last = least(first + plan.winograd.strip_tiles, sizes.batch * grid.per_image());
     const int64_t tiles = last - first, rows = winograd_rows(tiles);
-    const int64_t grad_row = winograd_row(out_channels, kLane);
-    const int64_t row = winograd_row(channels, kLane);
+    const int64_t grad_row = winograd_row(t.out_channels, kLane);
+    const int64_t row = winograd_row(t.channels, kLane);
     TileReader<T, typename F::OutGradient, m>{grid, 0, 0, lines}.read(
-        args.conv.out, sizes.out_h, sizes.out_w, group * sizes.out_channels + out_channel,
-        out_channels, first, last, grad_out, grad_row, rows * grad_row);
+        args.conv.out, sizes.out_h, sizes.out_w, t.group * sizes.out_channels + t.out_channel,
+        t.out_channels, first, last, grad_out, grad_row, rows * grad_row);
     TileReader<T, typename F::In, m>{grid, sizes.h.first, sizes.w.first, lines}.read(
-        args.conv.x, sizes.source_h, sizes.source_w, group * sizes.channels + channel, channels,
-        first, last, input, row, rows * row);
+        args.conv.x, sizes.source_h, sizes.source_w, t.group * sizes.channels + t.channel,
+        t.channels, first, last, input, row, rows * row);
     fill_table(tiles, grad_row, row_table);
     fill_table(tiles, row, col_table);
-    const TileSums<Acc> total{sums, plan.sum_row, totals, {nullptr, 0, 0}};
     for (int64_t i = 0; i < n * n; ++i) {
-      total.at(i * winograd_rows(plan.out_channel_tile), 0)
-          .add_block(number, out_channels, channels, tiles,
-                     {grad_out + i * rows * grad_row, 1, 1, row_table, panel_rows(out_channels)},
-                     {input + i * rows * row, 1, col_table, kPanelCols<Acc>});
+      sums_at(i).add_block(
+          strip - t.blocks.first, t.out_channels, t.channels, tiles,
+          {grad_out + i * rows * grad_row, 1, 1, row_table, panel_rows(t.out_channels)},
+          {input + i * rows * row, 1, col_table, kPanelCols<Acc>});
     }
   }
 
-  // One item: a tile of the gradient, summed over one chunk of the strips.
-  void run(int64_t group, int64_t chunk, int64_t number) const {
-    const int64_t k = number / plan.in_channel_tiles * plan.out_channel_tile;
-    const int64_t c = number % plan.in_channel_tiles * plan.in_channel_tile;
-    const int64_t out_channels = least(plan.out_channel_tile, sizes.out_channels - k);
-    const int64_t channels = least(plan.in_channel_tile, sizes.channels - c);
-    const int64_t per_chunk = ceil_div(plan.blocks, args.chunks);
-    const int64_t first = least(chunk * per_chunk, plan.blocks);
-    const int64_t last = least(first + per_chunk, plan.blocks);
-    for (int64_t strip = first; strip < last; ++strip) {
-      add(group, strip, strip - first, k, out_channels, c, channels);
-    }
+  // The sums, transformed back: the r · r taps take the place of the first matrices.
+  const Acc* finish(const WeightTile& t) const {
     const int64_t rows = winograd_rows(plan.out_channel_tile), row = plan.sum_row;
-    const TileSums<Acc> total{sums, row, totals, {nullptr, 0, 0}};
-    Acc* result = total.finish(last - first, n * n * rows, row);
-    // The r · r taps take the place of the first matrices.
-    for (int64_t i = 0; i < out_channels; ++i) {
-      for (int64_t j = 0; j < channels; j += kLane) {
+    Acc* result = sums_at(0).finish(t.blocks.last - t.blocks.first, n * n * rows, row);
+    for (int64_t i = 0; i < t.out_channels; ++i) {
+      for (int64_t j = 0; j < t.channels; j += kLane) {
         Acc* at = result + i * row + j;
         transform_square<typename F::WeightGradient, Acc>(at, n * rows * row, rows * row, nullptr,
                                                           at, r * rows * row, rows * row);
       }
     }
-    const int64_t from = group * sizes.out_channels + k;
-    if (args.partial == nullptr) {
-      store_taps(gradient_at(args, from, c, 0, 0), r, r, out_channels, channels, result, rows * row,
-                 row);
-    } else {
-      store_taps(partial_at(args, chunk, from, c, 0, 0), r, r, out_channels, channels, result,
-                 rows * row, row);
-    }
+    return result;
+  }
+
+  template <class O>
+  void store(const WeightTile& t, const View4<O>& out, const Acc* result) const {
+    store_taps(out, r, r, t.out_channels, t.channels, result,
+               winograd_rows(plan.out_channel_tile) * plan.sum_row, plan.sum_row);
   }
 };
