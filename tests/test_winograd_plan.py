@@ -2,17 +2,18 @@
 
 import pytest
 import torch
+from accuracy import FLOATS
+from convolutions import Convolution
+from layouts import channels_last, contiguous
 from processes import python
 
 import torchconv
 from torchconv import backends
 
 
-def taken(x, weight, dtype=torch.float32, channels_last=False, **options):
+def taken(x, weight, dtype=torch.float32, layout=contiguous, **options):
     """The algorithms of the three kernels."""
-    x, weight = (torch.empty(s, dtype=dtype, device="meta") for s in (x, weight))
-    if channels_last:
-        x = x.to(memory_format=torch.channels_last)
+    x, weight = (layout(torch.empty(s, dtype=dtype, device="meta")) for s in (x, weight))
     return [p.algorithm for p in backends.explain_conv2d(x, weight, **options).values()]
 
 
@@ -24,9 +25,24 @@ def taken(x, weight, dtype=torch.float32, channels_last=False, **options):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_layers_of_many_channels_take_it(isa, channels, filters, size, dtype):
     for batch in (1, 64):
-        for channels_last in (False, True):
+        for layout in (contiguous, channels_last):
             x, weight = (batch, channels, size, size), (filters, channels, 3, 3)
-            assert set(taken(x, weight, dtype, channels_last, padding=1)) == {"winograd_4x4"}
+            assert set(taken(x, weight, dtype, layout, padding=1)) == {"winograd_4x4"}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", [contiguous, channels_last])
+def test_what_is_chosen_is_what_runs(isa, dtype, layout):
+    shape = Convolution((2, 64, 28, 28), (64, 64, 3, 3), padding=(1, 1, 1, 1))
+    assert set(taken(shape.x, shape.weight, dtype, layout, padding=1)) == {"winograd_4x4"}
+    tensors = shape.operands(dtype, layout)
+    with backends.conv2d_algorithm("winograd_4x4"):
+        forced = shape.run(*tensors)
+    with backends.conv2d_algorithm("channels"):
+        direct = shape.run(*tensors)
+    for got, expected, other in zip(shape.run(*tensors), forced, direct, strict=True):
+        assert torch.equal(got, expected)
+        assert not torch.equal(got, other)
 
 
 @pytest.mark.parametrize(
