@@ -19,15 +19,23 @@ def taken(x, weight, dtype=torch.float32, layout=contiguous, **options):
 
 # Layers of VGG, ResNet, U-Net and AlexNet.
 @pytest.mark.parametrize(
-    ("channels", "filters", "size"),
-    [(64, 64, 224), (128, 128, 56), (256, 256, 14), (512, 512, 7), (128, 64, 388), (384, 256, 13)],
+    ("channels", "filters", "size", "kernel", "algorithm"),
+    [
+        (64, 64, 224, 3, "winograd_4x4"),
+        (128, 128, 56, 3, "winograd_4x4"),
+        (256, 256, 14, 3, "winograd_4x4"),
+        (512, 512, 7, 3, "winograd_4x4"),
+        (128, 64, 388, 3, "winograd_4x4"),
+        (384, 256, 13, 3, "winograd_4x4"),
+        (96, 256, 27, 5, "winograd_2x2"),
+    ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
-def test_layers_of_many_channels_take_it(isa, channels, filters, size, dtype):
+def test_layers_of_many_channels_take_it(isa, channels, filters, size, kernel, algorithm, dtype):
     for batch in (1, 64):
         for layout in (contiguous, channels_last):
-            x, weight = (batch, channels, size, size), (filters, channels, 3, 3)
-            assert set(taken(x, weight, dtype, layout, padding=1)) == {"winograd_4x4"}
+            x, weight = (batch, channels, size, size), (filters, channels, kernel, kernel)
+            assert set(taken(x, weight, dtype, layout, padding=kernel // 2)) == {algorithm}
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -98,7 +98,8 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
     const auto& depthwise = kernels().of(type).depthwise;
     const bool by_channel = takes_depthwise(s);
     const bool channels_last = x.stride(1) == 1 && x.stride(3) != 1;
-    const Conv2dWeightPlan plan = plan_weight_gradient(s, channels_last, machine<T>());
+    Conv2dWeightPlan plan{};
+    if (!by_channel) plan = plan_weight_gradient(s, channels_last, machine<T>());
     const Conv2dArgs<const T, T, const T> conv{
         s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0};
     const DepthwiseLanes lanes = depthwise_lanes(conv);

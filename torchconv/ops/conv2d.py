@@ -114,10 +114,10 @@ def conv2d(
     infinite or NaN weight over padding gives NaN.
 
     With stride 1, dilation 1 and a 3 x 3 or 5 x 5 kernel, layers of 16 channels per group and more
-    may take Winograd's algorithm (https://arxiv.org/abs/1509.09308): on the CPU two to three times
-    as fast as direct sums, with rounding errors of about 1e-6 in float32. Tiles of up to 4 x 4
-    outputs are transformed as a whole: an infinite or NaN pixel makes all outputs of the tiles that
-    read it NaN, such a weight all of its output channel. ``torchconv.backends.allow_winograd =
+    may take Winograd's algorithm (https://arxiv.org/abs/1509.09308): on the CPU far faster than
+    direct sums, with rounding errors of about 1e-6 in float32. Tiles of up to 4 x 4 outputs are
+    transformed as a whole: an infinite or NaN pixel makes all outputs of the tiles that read it
+    NaN, such a weight all of its output channel. ``torchconv.backends.allow_winograd =
     False`` forbids it; ``strict_accuracy = True`` there leaves what is as accurate as direct sums.
 
     Args:
