@@ -1,7 +1,6 @@
 """Files that a run leaves: all of it as JSON, and its table as a section of a Markdown page."""
 
 import json
-import math
 import os
 import re
 import tempfile
@@ -9,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torchconv.bench.calls import Options
 from torchconv.bench.errors import UsageError
+from torchconv.bench.memory_report import MemoryReport
 from torchconv.bench.report import Report
 from torchconv.bench.results import Row, Timing
 from torchconv.bench.timing import Times
@@ -40,24 +39,16 @@ def _umask() -> int:
     return mask
 
 
-def save(path: Path, report: Report, options: Options) -> None:
+def save(path: Path, report: Report | MemoryReport) -> None:
     """Writes everything that was measured as JSON."""
     content = {
         "format": _FORMAT,
         "command": report.command,
         "machine": report.machine,
-        "options": asdict(options),
-        "fma_peak_gflops": None if math.isnan(report.peak) else report.peak,
-        "rows": [_plain(row) for row in report.rows],
+        "options": asdict(report.options),
+        **report.content(),
     }
     write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    content = asdict(row)
-    for errors in content["errors"].values():  # JSON knows no NaN
-        errors.update({side: None for side, error in errors.items() if math.isnan(error)})
-    return content
 
 
 def load_old(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
@@ -93,7 +84,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_markdown(path: Path, title: str, report: Report, sentence: str) -> None:
+def write_markdown(path: Path, title: str, report: Report | MemoryReport, sentence: str) -> None:
     """Writes a table as a section of a page: in place of the one with its title, or at the end.
 
     Comments around the section tell where it begins and ends, so that several commands may each

@@ -100,6 +100,9 @@ def resnet_18(nn: ModuleType) -> torch.nn.Module:
     return torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), *_dense(nn, 512, 1000))
 
 
+# What is measured by each subcommand unless asked otherwise.
+DEFAULT_NETWORKS = {"net": ("lenet", "alexnet"), "memory": ("lenet", "alexnet", "vgg_16")}
+
 NETWORKS = {
     "lenet": Network(lenet, (1, 28, 28), 10, 64),
     "alexnet": Network(alexnet, (3, 224, 224), 1000, 8),

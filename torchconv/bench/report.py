@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from torchconv.bench.calls import Options
+from torchconv.bench.cells import LAYOUT_NAMES, milliseconds, ratio_text, scientific
 from torchconv.bench.errors import optional
 from torchconv.bench.huge_pages import SIDE as WITH_THP
 from torchconv.bench.results import STEPS, Row, geometric_mean, worst
-
-LAYOUT_NAMES = {"contiguous": "NCHW", "channels_last": "NHWC"}
 
 LEGEND = """\
 Medians in milliseconds. A ratio is native's time divided by ours: above 1, ours is faster.
@@ -42,10 +42,16 @@ class Report:
     operator: str
     command: str
     machine: dict[str, Any]
+    options: Options
     peak: float  # GFLOP/s; NaN where it means nothing
     rows: list[Row] = field(default_factory=list)
     old: dict[tuple[str, ...], Row] = field(default_factory=dict)  # by their keys
     old_differs: list[str] = field(default_factory=list)
+
+    def content(self) -> dict[str, Any]:
+        """What was measured, for JSON."""
+        peak = None if math.isnan(self.peak) else self.peak
+        return {"fma_peak_gflops": peak, "rows": [row.plain() for row in self.rows]}
 
     def legend(self) -> str:
         """What the columns mean."""
@@ -74,35 +80,35 @@ class Report:
         line = {"layer": row.label, "shape": row.shape, "pass": step_name(row.operator, step)}
         if row.failure:
             error = row.errors.get(step, {}).get("ours", math.nan)
-            return {**line, "best": "FAILED", "error": _scientific(error)}
+            return {**line, "best": "FAILED", "error": scientific(error)}
         layouts = list(dict.fromkeys(t.layout for t in row.timings))
         for layout in layouts:
             tag = f" {LAYOUT_NAMES[layout]}" if len(layouts) > 1 or layout != "contiguous" else ""
-            line[f"ours{tag}"] = _milliseconds(row.seconds(step, "ours", layout))
-            line[f"native{tag}"] = _milliseconds(row.seconds(step, "native", layout))
+            line[f"ours{tag}"] = milliseconds(row.seconds(step, "ours", layout))
+            line[f"native{tag}"] = milliseconds(row.seconds(step, "native", layout))
             if tag:
-                line[f"ratio{tag}"] = _ratio(row.ratio(step, layout))
+                line[f"ratio{tag}"] = ratio_text(row.ratio(step, layout))
         marks = (" ·" if row.short(step) else "") + (" ~" if row.noisy(step) else "")
-        line["best"] = _ratio(row.ratio(step)) + marks
+        line["best"] = ratio_text(row.ratio(step)) + marks
         rate = row.work[step] / row.seconds(step, "ours") * 1e-9
         line["GB/s" if row.memory_bound else "GFLOP/s"] = f"{rate:.3g}"
         if not row.memory_bound and not math.isnan(self.peak):
             line["peak"] = f"{rate / self.peak:.0%}"
         errors = row.errors[step]
         if row.operator == "net":
-            line |= {"loss": _scientific(errors["ours"]), "grads": _scientific(errors["gradients"])}
+            line |= {"loss": scientific(errors["ours"]), "grads": scientific(errors["gradients"])}
         else:
-            line["error"] = _scientific(errors["ours"])
-            line["native's"] = _scientific(errors["native"])
+            line["error"] = scientific(errors["ours"])
+            line["native's"] = scientific(errors["native"])
         sides = dict.fromkeys(t.side for t in row.timings)
         if WITH_THP in sides:
-            line[WITH_THP] = _milliseconds(row.seconds(step, WITH_THP))
-            line["ratio+THP"] = _ratio(row.ratio(step, side=WITH_THP))
+            line[WITH_THP] = milliseconds(row.seconds(step, WITH_THP))
+            line["ratio+THP"] = ratio_text(row.ratio(step, side=WITH_THP))
         for side in sides:
             if side not in ("ours", "native", WITH_THP) and step == "forward":
-                line[side] = _milliseconds(row.seconds(step, side))
+                line[side] = milliseconds(row.seconds(step, side))
         if (old := self.old.get(row.key)) is not None:
-            line["old/new"] = _ratio(_speedup(old, row, step, layouts))
+            line["old/new"] = ratio_text(_speedup(old, row, step, layouts))
         return line
 
     def summary(self) -> str:
@@ -121,7 +127,7 @@ class Report:
             return []
         ratios = [row.ratio(step) for row in timed]
         name = step_name(self.operator, step)
-        line = f"{name}: best has the geometric mean {_ratio(geometric_mean(ratios))} over "
+        line = f"{name}: best has the geometric mean {ratio_text(geometric_mean(ratios))} over "
         lines = [f"{line}{len(ratios)} rows; ours is slower in {sum(r < 1 for r in ratios)}"]
         if noisy := sum(row.noisy(step) for row in timed):
             lines.append(f"{name}: the times of {noisy} rows vary much; was the machine busy?")
@@ -130,11 +136,11 @@ class Report:
             means = []
             for layout in layouts:
                 mean = geometric_mean(row.ratio(step, layout) for row in timed)
-                means.append(f"{LAYOUT_NAMES[layout]} {_ratio(mean)}")
+                means.append(f"{LAYOUT_NAMES[layout]} {ratio_text(mean)}")
             lines.append(f"{name}: within one layout, {', '.join(means)}")
         for text, short in (("worst", True), ("worst from 300 µs on", False)):
             if (row := worst(timed, step, short)) is not None:
-                ratio = _ratio(row.ratio(step))
+                ratio = ratio_text(row.ratio(step))
                 lines.append(f"{name}: {text} {ratio}, {row.label} ({row.shape})")
         return lines
 
@@ -144,20 +150,3 @@ def _speedup(old: Row, new: Row, step: str, layouts: list[str]) -> float:
     pairs = [(old.seconds(step, "ours", one), new.seconds(step, "ours", one)) for one in layouts]
     pairs = [pair for pair in pairs if not math.isnan(sum(pair))]
     return min(a for a, _ in pairs) / min(b for _, b in pairs) if pairs else math.nan
-
-
-def _milliseconds(seconds: float) -> str:
-    return "" if math.isnan(seconds) else _digits(1e3 * seconds)
-
-
-def _digits(value: float) -> str:
-    """Three digits that count, without an exponent."""
-    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
-
-
-def _ratio(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
-
-
-def _scientific(value: float) -> str:
-    return f"{value:.1e}"

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from torchconv.bench.timing import Times
 
@@ -42,6 +43,13 @@ class Row:
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
     work: dict[str, float] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """The row for JSON, which knows no NaN."""
+        content = asdict(self)
+        for errors in content["errors"].values():
+            errors.update({side: None for side, error in errors.items() if math.isnan(error)})
+        return content
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Times whole training steps: forward, cross entropy, backward, and a step of SGD."""
 
 import math
-from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torchconv.bench.networks import NETWORKS
 from torchconv.bench.results import Row, Timing
 from torchconv.bench.timing import interleave
 
-_SIDES: dict[str, ModuleType] = {"ours": torchconv.nn, "native": torch.nn}
+_SIDES = ("ours", "native")
 # So small that a network which sees the same batch again and again has still something to learn.
 _LEARNING_RATE = 1e-4
 # Differences of gradients that flipped activations explain; torch's own two layouts have them, too.
@@ -27,7 +26,8 @@ class Training:
 
     Args:
         name: One of :data:`torchconv.bench.networks.NETWORKS`.
-        side: ``ours`` or ``native``.
+        side: ``native`` (torch.nn), ``ours`` (torchconv.nn) or ``fused`` (``torchconv.fuse`` of
+            ours).
         images: Tensor[batch, channels, height, width], whose dtype and device the network takes.
         labels: Tensor[batch].
         layout: Memory format of images and weights.
@@ -43,18 +43,23 @@ class Training:
         layout: str,
         state: dict[str, Tensor] | None = None,
     ) -> None:
-        self.network = NETWORKS[name].build(_SIDES[side])
-        self.network.load_state_dict(state or _he(self.network))
+        network = NETWORKS[name].build(torch.nn if side == "native" else torchconv.nn)
+        network.load_state_dict(state or _he(network))
+        self.network = torchconv.fuse(network) if side == "fused" else network
         self.network.to(images.device, images.dtype)
         self.network.to(memory_format=_FORMATS[layout])  # type: ignore[call-overload]
         self.images = images.contiguous(memory_format=_FORMATS[layout])
         self.labels = labels
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=_LEARNING_RATE)
 
+    def loss(self) -> Tensor:
+        """Runs forward, and returns the cross entropy."""
+        return functional.cross_entropy(self.network(self.images).float(), self.labels)
+
     def gradients(self) -> Tensor:
         """Runs forward and backward, and returns the loss."""
         self.optimizer.zero_grad()
-        loss = functional.cross_entropy(self.network(self.images).float(), self.labels)
+        loss = self.loss()
         loss.backward()
         return loss.detach()
 
@@ -71,6 +76,12 @@ def _he(network: torch.nn.Module) -> dict[str, Tensor]:
         if value.dim() > 1:
             torch.nn.init.kaiming_normal_(value, nonlinearity="relu")
     return state
+
+
+def loss_tolerance(dtype: torch.dtype) -> float:
+    """How far, relatively, rounding may take the first losses of two sides from each other."""
+    most = 64 * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+    return most + (torch.finfo(dtype).eps if dtype.itemsize < 4 else 0)
 
 
 def measure_training(name: str, batch: int, options: Options) -> Row:
@@ -129,12 +140,9 @@ def _disagreement(row: Row, sides: dict[str, Training], layout: str) -> str:
         "gradients": max(before["gradients"], gradient),
     }
     dtype = sides["ours"].images.dtype
-    narrow = dtype.itemsize < 4
-    most = 64 * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
-    most += torch.finfo(dtype).eps if narrow else 0
-    if not loss <= most:
+    if not loss <= loss_tolerance(dtype):
         return f"loss, {layout}: {losses[0]:.8g} instead of {losses[1]:.8g}"
-    if not gradient <= (_MOST_IN_16_BITS if narrow else _MOST):
+    if not gradient <= (_MOST_IN_16_BITS if dtype.itemsize < 4 else _MOST):
         return f"gradients, {layout}: the difference is {gradient:.2g} of a parameter's gradient"
     return ""
 
