@@ -50,7 +50,8 @@ dev: $(VENV)/torch  ## editable installation: run this again after a change of C
 
 # On a machine that does nothing else. The page holds the command of every table.
 BENCH := $(BIN)/python -m torchconv.bench
-PAGE := --seconds 0.3 --markdown docs/benchmarks.md
+MARKDOWN := --markdown docs/benchmarks.md
+PAGE := --seconds 0.3 $(MARKDOWN)
 benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, about 20 minutes
 	$(BENCH) conv --table lenet,alexnet,resnet_50 $(PAGE)
 	$(BENCH) conv --table mobilenet_v1 $(PAGE)
@@ -69,6 +70,7 @@ benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, ab
 	$(BENCH) net --table lenet,alexnet,resnet_18,vgg_16 $(PAGE)
 	$(BENCH) conv --table vgg_16,resnet_50 --filter R=3,pad=1 --batch 4 $(PAGE)
 	$(BENCH) conv --table unet --filter mid $(PAGE)
+	$(BENCH) memory $(MARKDOWN)
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) build dist *.egg-info torchconv/_C*.so torchconv/_build_info.json
