@@ -12,18 +12,22 @@ __version__: str = build_info["version"]
 from torchconv import autograd, backends, functional, nn  # noqa: E402
 from torchconv.functional import (  # noqa: E402
     conv2d,
+    conv2d_act_pool,
     linear,
     matmul,
     max_pool2d,
     relu,
     sigmoid,
 )
+from torchconv.ops.pool_window import PoolWindow  # noqa: E402
 
 __all__ = [
+    "PoolWindow",
     "autograd",
     "backends",
     "build_info",
     "conv2d",
+    "conv2d_act_pool",
     "functional",
     "linear",
     "matmul",
