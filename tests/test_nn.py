@@ -148,6 +148,73 @@ def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input():
         layer(torch.ones(4, 9))
 
 
+@pytest.mark.parametrize("act", ["relu", "sigmoid", None])
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [1, (2, 1), (1, 2, 0, 0), "same", "valid"])
+def test_block_computes_what_its_layers_compute(act, mode, padding):
+    options = {"stride": 2, "padding": padding, "padding_mode": mode, "dtype": torch.float64}
+    pool = torchconv.PoolWindow((2, 1), stride=1, ceil_mode=True)
+    block = torchconv.nn.ConvActPool2d(4, 6, 3, **options, activation=act, pool=pool)
+    conv = torchconv.nn.Conv2d(4, 6, 3, **options)
+    conv.load_state_dict(block.state_dict())
+    activation = {"relu": torch.nn.ReLU, "sigmoid": torch.nn.Sigmoid, None: torch.nn.Identity}[act]
+    layers = torch.nn.Sequential(conv, activation(), torch.nn.MaxPool2d(*pool[:4], False, True))
+    results = []
+    for module in (block, layers):
+        x = torch.linspace(-2, 2, 2 * 4 * 9 * 8, dtype=torch.float64).sin().reshape(2, 4, 9, 8)
+        x.requires_grad_()
+        out = module(x)
+        out.square().sum().backward()
+        results.append((out, x.grad, [p.grad for p in module.parameters()]))
+        torch.testing.assert_close(module(x[0]), out[0])
+    torch.testing.assert_close(*results)
+
+
+def test_block_is_a_conv2d_with_two_arguments_more():
+    torch.manual_seed(1)
+    block = torchconv.nn.ConvActPool2d(4, 6, 3, 2, "same", 2, 2, False, "reflect", pool=(2, 1))
+    torch.manual_seed(1)
+    conv = torchconv.nn.Conv2d(4, 6, 3, 2, "same", 2, 2, False, "reflect")
+    assert isinstance(block, torchconv.nn.Conv2d)
+    assert repr(block) == (
+        repr(conv).replace("Conv2d", "ConvActPool2d").removesuffix(")")
+        + ", activation='relu', pool=(2, 1))"
+    )
+    torch.testing.assert_close(block.state_dict(), conv.state_dict(), rtol=0, atol=0)
+    window = torchconv.PoolWindow(3, 2)
+    assert f"pool={window}" in repr(torchconv.nn.ConvActPool2d(4, 6, 3, pool=window))
+    file = io.BytesIO()
+    torch.save(block, file)
+    file.seek(0)
+    x = torch.randn(2, 4, 9, 8)
+    for twin in (copy.deepcopy(block), torch.load(file, weights_only=False)):
+        assert repr(twin) == repr(block)
+        assert torch.equal(twin(x), block(x))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"activation": "gelu"}, "activation to be 'relu', 'sigmoid' or None, but got 'gelu'"),
+        ({"activation": []}, r"activation to be 'relu', 'sigmoid' or None, but got \[\]"),
+        ({"pool": "2"}, "pool to hold integers, but got '2'"),
+        ({"pool": (2, 1.5)}, "pool to hold integers, but got 1.5"),
+        ({"pool": None}, "pool to hold integers, but got None"),
+        ({"pool": 0}, r"pool to be one or two positive integers .*, but got \[0, 0\]"),
+        ({"pool": (1, 2, 3)}, r"pool to be one or two positive .*, but got \[1, 2, 3\]"),
+        ({"pool": torchconv.PoolWindow(2, -1)}, r"stride to be .* positive .*\[-1, -1\]"),
+        ({"pool": torchconv.PoolWindow(2, padding=-1)}, r"padding to be .* non-neg.*\[-1, -1\]"),
+        ({"pool": torchconv.PoolWindow(3, padding=2)}, "padding to be at most .*, 1, but got 2"),
+        ({"pool": torchconv.PoolWindow(2, dilation=0)}, r"dilation to be .* positive .*\[0, 0\]"),
+        ({"pool": torchconv.PoolWindow(2, ceil_mode=1)}, "ceil_mode to be a bool, but got 1"),
+        ({"pool": 2**64}, "pool to fit in 64 bits"),
+    ],
+)
+def test_block_refuses_bad_arguments_at_once(kwargs, message):
+    with pytest.raises(ValueError, match=f"^conv2d_act_pool: expected {message}"):
+        torchconv.nn.ConvActPool2d(4, 6, 3, **kwargs)
+
+
 def test_relu_in_place_overwrites_its_input():
     x = torch.randn(5, requires_grad=True)
     y = x * 2

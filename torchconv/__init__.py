@@ -9,26 +9,34 @@ from torchconv import _load
 build_info = _load.load()
 __version__: str = build_info["version"]
 
-from torchconv import autograd, backends, functional, nn  # noqa: E402
+from torchconv import autograd, backends, functional, fusion, nn  # noqa: E402
 from torchconv.functional import (  # noqa: E402
     conv2d,
+    conv2d_act_pool,
     linear,
     matmul,
     max_pool2d,
     relu,
     sigmoid,
 )
+from torchconv.fusion import fuse, unfuse  # noqa: E402
+from torchconv.ops.pool_window import PoolWindow  # noqa: E402
 
 __all__ = [
+    "PoolWindow",
     "autograd",
     "backends",
     "build_info",
     "conv2d",
+    "conv2d_act_pool",
     "functional",
+    "fuse",
+    "fusion",
     "linear",
     "matmul",
     "max_pool2d",
     "nn",
     "relu",
     "sigmoid",
+    "unfuse",
 ]

@@ -88,13 +88,18 @@ class Conv2d(torch.nn.Conv2d):
         return self._conv_forward(input, self.weight, self.bias)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        input, padding = self._padded(input)
+        return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
+        """The input as the operator takes it, and the padding that is left to the operator."""
         padding: Any = self.padding
         # An input of the wrong rank goes on to conv2d, which says what is wrong with it. What is no
         # Tensor but acts as one, as fx's proxies, is padded like one.
-        if self.padding_mode != "zeros" and _is_image(input):
-            amounts = self._amounts(padding, (input.shape[-2], input.shape[-1]))
-            input, padding = torch.nn.functional.pad(input, amounts, mode=self.padding_mode), 0
-        return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        if self.padding_mode == "zeros" or not _is_image(input):
+            return input, padding
+        amounts = self._amounts(padding, (input.shape[-2], input.shape[-1]))
+        return torch.nn.functional.pad(input, amounts, mode=self.padding_mode), 0
 
     def _amounts(self, padding: Any, input_size: Sequence[int]) -> list[int]:
         strides, dilations = (

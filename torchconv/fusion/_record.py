@@ -1,0 +1,189 @@
+"""What a module's forward calls, recorded by ``torch.fx``; the module stays as it was."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, Node, Proxy, Tracer
+
+from torchconv.fusion._untouched import Note
+
+Module = torch.nn.Module
+Opaque = set[Module | type[Module]]  # modules and classes
+_LIBRARIES = ("torch.nn.", "torch.ao.", "torchconv.nn.")
+_CONTAINERS = (Module, torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict)
+
+
+def is_layer(module: Module) -> bool:
+    """Whether calls of the module are taken as a whole: a library's layer, or derived from one."""
+    return isinstance(module, torch.jit.ScriptModule) or any(
+        base not in _CONTAINERS and f"{base.__module__}.".startswith(_LIBRARIES)
+        for base in type(module).__mro__
+    )
+
+
+def has_own_forward(module: Module) -> bool:
+    """Whether the object has a forward of its own, which its class does not know."""
+    return "forward" in module.__dict__
+
+
+def has_hooks(module: Module) -> bool:
+    """Whether anybody watches the calls of the module, or has put a function in their place."""
+    return has_own_forward(module) or any(
+        getattr(module, f"_{kind}_hooks", None)
+        for kind in ("forward", "forward_pre", "backward", "backward_pre")
+    )
+
+
+class Run:
+    """One call of a module's forward: its own calls of functions, methods and layers, in order."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.nodes: list[Node] = []
+
+
+class Recording:
+    """The graph of a module's forward, and the runs of all forwards that make it up."""
+
+    def __init__(self, root: Module, graph: Graph, runs: list[Run]) -> None:
+        self.root, self.graph, self.runs = root, graph, runs
+
+    def callee(self, node: Node) -> Module | None:
+        """The module that a node calls, if it calls one."""
+        return self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+    def identity(self, run: Run) -> list[Any]:
+        """What a run calls, comparable with that of another recording."""
+        return [self.callee(node) or (node.op, node.target) for node in run.nodes]
+
+
+def record(root: Module, opaque: Opaque | None = None) -> Recording | None:
+    """Records a module's forward, or returns None where that would not tell all of it.
+
+    Args:
+        root: The module. Its forward is run once or more on placeholders.
+        opaque: Those whose forwards are not recorded, but their calls as a whole;
+            those whose forwards cannot be are added. If None, no module's forward but its own.
+    """
+    if has_own_forward(root) or not _takes_only_inputs(root):
+        return None
+    while True:
+        note, recorder = Note(root), _Recorder(opaque)
+        graph = None
+        try:
+            graph = recorder.trace(root)
+        except Exception:  # whatever a forward may raise when it meets a placeholder
+            pass
+        finally:
+            touched = not recorder.withdraw_placeholders()
+            touched = note.restore() or touched
+        if graph is not None:
+            return None if touched else Recording(root, graph, recorder.runs)
+        failed = recorder.failed
+        if opaque is None or failed is root or is_opaque(failed, opaque):
+            return None
+        # What one module's forward does is no news in the next one of its class.
+        opaque.add(failed if isinstance(failed, torch.nn.Sequential) else type(failed))
+
+
+def is_opaque(module: Module, opaque: Opaque) -> bool:
+    """Whether the module or its class is among those."""
+    return module in opaque or type(module) in opaque
+
+
+def _takes_only_inputs(module: Module) -> bool:
+    """Whether each argument must be given: a placeholder in place of a default would mislead."""
+    try:
+        _, *arguments = inspect.signature(type(module).forward).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return all(a.kind is plain and a.default is a.empty for a in arguments)
+
+
+class _Recorder(Tracer):
+    """Records also what torch's tracer would take for constants: ``training`` and tensors."""
+
+    def __init__(self, opaque: Opaque | None) -> None:
+        super().__init__()
+        self.proxy_buffer_attributes = True
+        self.runs: list[Run] = []
+        self.failed: Any = None
+        self._opaque = opaque
+        self._stack: list[Run] = []
+        self._placeholders: list[tuple[Module, str, Any, Proxy]] = []
+        self._state = _state()
+
+    def trace(self, root: Module, concrete_args: None = None) -> Graph:  # type: ignore[override]
+        graph = self._running(root, lambda: super(_Recorder, self).trace(root))
+        for *_, proxy in self._placeholders:
+            if not proxy.node.users:
+                graph.erase_node(proxy.node)
+        return graph
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().create_args_for_root(*args, **kwargs)
+        for path, module in self.root.named_modules():
+            for name, value in list(module.__dict__.items()):
+                if name == "training" or isinstance(value, Tensor):
+                    target = f"{path}.{name}" if path else name
+                    proxy = self.create_proxy("get_attr", target, (), {})
+                    self._placeholders.append((module, name, value, proxy))
+                    module.__dict__[name] = proxy
+        return result
+
+    def withdraw_placeholders(self) -> bool:
+        """Puts the attributes back, and says whether forward had left them alone."""
+        untouched = True
+        for module, name, value, proxy in self._placeholders:
+            untouched &= module.__dict__.get(name) is proxy
+            module.__dict__[name] = value
+        return untouched
+
+    def call_module(
+        self, m: Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if self._opaque is None or is_opaque(m, self._opaque) or is_layer(m) or has_hooks(m):
+            return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
+        return self._running(m, lambda: forward(*args, **kwargs))
+
+    def _running(self, module: Module, forward: Callable[[], Any]) -> Any:
+        run = Run(module)
+        self._stack.append(run)
+        try:
+            result = forward()
+        except Exception:
+            self.failed = self.failed or module
+            raise
+        finally:
+            self._stack.pop()
+        self.runs.append(run)
+        return result
+
+    def create_node(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> Node:
+        # A graph knows nothing of `with torch.no_grad():` and its like around a part of forward.
+        if _state() != self._state:
+            raise torch.fx.proxy.TraceError(f"{target} is called in another state")
+        node = super().create_node(kind, target, *args, **kwargs)
+        if kind in ("call_function", "call_method") or (
+            kind == "call_module" and is_layer(self.root.get_submodule(target))
+        ):
+            self._stack[-1].nodes.append(node)
+        return node
+
+
+def _state() -> tuple[Any, ...]:
+    """All that changes the meaning of a call without being an argument of it."""
+    saved_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_autocast_dtype("cpu"),
+        torch.get_default_dtype(),
+        torch._C._len_torch_function_stack(),
+        saved_hooks and saved_hooks(False),  # as of torch.utils.checkpoint
+    )
