@@ -54,10 +54,9 @@ BasicConv2dShape<Int> conv2d_shape(const char* op, IntList<Int> x, IntList<Int> 
 }
 
 template <class Int>
-BasicConv2dShape<Int> check_conv2d(const at::Tensor& x, const at::Tensor& weight,
+BasicConv2dShape<Int> check_conv2d(const char* op, const at::Tensor& x, const at::Tensor& weight,
                                    const std::optional<at::Tensor>& bias, IntList<Int> stride,
                                    IntList<Int> padding, IntList<Int> dilation, const Int& groups) {
-  const char* op = "conv2d";
   check_rank(op, x, "x", 4, "[batch, in_channels, height, width]");
   check_rank(op, weight, "weight", 4, "[out_channels, in_channels / groups, kernel_h, kernel_w]");
   check_floating(op, x, "x");

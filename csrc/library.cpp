@@ -43,4 +43,28 @@ TORCH_LIBRARY(torchconv, m) {
   m.def(
       "max_pool2d_gather(Tensor x, Tensor offsets, SymInt[] kernel_size, SymInt[] stride, "
       "SymInt[] padding, SymInt[] dilation, bool ceil_mode) -> Tensor");
+
+  // max_pool2d(activation(conv2d(…))), activation being 'relu', 'sigmoid' or None. An offset is -1
+  // (255 in a byte) where relu was zero. The gradients are those of conv2d for the gradient of the
+  // pooling's input, which is never there as a whole; that of the activation is in grad_out.
+  m.def(
+      "conv2d_act_pool(Tensor x, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, "
+      "SymInt[] dilation, SymInt groups, str? activation, SymInt[] pool_size, "
+      "SymInt[] pool_stride, SymInt[] pool_padding, SymInt[] pool_dilation, bool ceil_mode) "
+      "-> Tensor");
+  m.def(
+      "conv2d_act_pool_with_offsets(Tensor x, Tensor weight, Tensor? bias, SymInt[] stride, "
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, str? activation, SymInt[] pool_size, "
+      "SymInt[] pool_stride, SymInt[] pool_padding, SymInt[] pool_dilation, bool ceil_mode) "
+      "-> (Tensor out, Tensor offsets)");
+  m.def(
+      "conv2d_pool_backward_input(Tensor grad_out, Tensor offsets, Tensor weight, "
+      "SymInt[] input_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, "
+      "SymInt[] pool_size, SymInt[] pool_stride, SymInt[] pool_padding, SymInt[] pool_dilation, "
+      "bool ceil_mode) -> Tensor");
+  m.def(
+      "conv2d_pool_backward_weight(Tensor grad_out, Tensor offsets, Tensor x, "
+      "SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, "
+      "SymInt[] pool_size, SymInt[] pool_stride, SymInt[] pool_padding, SymInt[] pool_dilation, "
+      "bool ceil_mode) -> Tensor");
 }

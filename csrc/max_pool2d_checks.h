@@ -36,7 +36,7 @@ Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& windo
 
 template <class Int>
 BasicPool2dShape<Int> max_pool2d_shape(const char* op, IntList<Int> x,
-                                       const PoolWindow<Int>& window) {
+                                       const PoolWindow<Int>& window, const char* name = "x") {
   check_length(op, window.kernel_size, "kernel_size", 2, "height, width");
   check_length(op, window.stride, "stride", 2, "height, width");
   check_length(op, window.padding, "padding", 2, "height, width");
@@ -46,7 +46,7 @@ BasicPool2dShape<Int> max_pool2d_shape(const char* op, IntList<Int> x,
   check_at_least(op, window.padding, "padding", 0, "non-negative");
   check_at_least(op, window.dilation, "dilation", 1, "positive");
   for (const Int& size : x.slice(1)) {
-    TORCHCONV_EXPECT(size >= 1, op, x, "x to be empty in no dimension but the batch");
+    TORCHCONV_EXPECT(size >= 1, op, x, name, " to be empty in no dimension but the batch");
   }
   const Int window_size = checked_mul(op, window.kernel_size[0], window.kernel_size[1]);
   TORCHCONV_EXPECT(window_size < INT32_MAX, op, window.kernel_size,
@@ -80,7 +80,7 @@ template <class Int>
 BasicPool2dShape<Int> check_max_pool2d(const char* op, const at::Tensor& x,
                                        const PoolWindow<Int>& window) {
   check_rank(op, x, "x", 4, "[batch, channels, height, width]");
-  check_real(op, x, "x");
+  if (x.scalar_type() != at::kBool) check_real(op, x, "x");
   return max_pool2d_shape<Int>(op, sizes_of<Int>(x), window);
 }
 

@@ -7,6 +7,7 @@
 #include "cpu/explain.h"
 #include "cpu/fma_peak.h"
 #include "cpu/isa.h"
+#include "cpu/portions.h"
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "Loads the operators torch.ops.torchconv.* and chooses among their kernels.";
@@ -34,6 +35,10 @@ PYBIND11_MODULE(_C, m) {
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
         "Switches huge pages for large results.");
+  m.def("get_portion_bytes", &torchconv::portion_bytes,
+        "The most bytes of an intermediate result that conv2d_act_pool makes at a time.");
+  m.def("set_portion_bytes", &torchconv::set_portion_bytes, pybind11::arg("bytes"),
+        "Changes them.");
   m.def("fma_peak", &torchconv::fma_peak, pybind11::arg("dtype"), pybind11::arg("threads"),
         pybind11::arg("seconds"), pybind11::call_guard<pybind11::gil_scoped_release>(),
         "GFLOP/s of multiply-adds in registers: the most that any kernel could reach.");

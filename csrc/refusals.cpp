@@ -38,11 +38,26 @@ void refuse(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 }
 
 void refuse_all(torch::Library& m) {
-  for (const char* op :
-       {"sigmoid", "sigmoid_backward", "relu", "relu_backward", "matmul", "linear",
-        "linear_backward_bias", "conv2d", "conv2d_backward_input", "conv2d_backward_weight",
-        "conv2d_backward_bias", "max_pool2d", "max_pool2d_with_offsets", "max_pool2d_indices",
-        "max_pool2d_backward", "max_pool2d_gather"}) {
+  for (const char* op : {"sigmoid",
+                         "sigmoid_backward",
+                         "relu",
+                         "relu_backward",
+                         "matmul",
+                         "linear",
+                         "linear_backward_bias",
+                         "conv2d",
+                         "conv2d_backward_input",
+                         "conv2d_backward_weight",
+                         "conv2d_backward_bias",
+                         "max_pool2d",
+                         "max_pool2d_with_offsets",
+                         "max_pool2d_indices",
+                         "max_pool2d_backward",
+                         "max_pool2d_gather",
+                         "conv2d_act_pool",
+                         "conv2d_act_pool_with_offsets",
+                         "conv2d_pool_backward_input",
+                         "conv2d_pool_backward_weight"}) {
     m.impl(op, torch::CppFunction::makeFromBoxedFunction<&refuse>());
   }
 }

@@ -98,6 +98,26 @@ def huge_pages(on: bool) -> AbstractContextManager[None]:
     return _set_for_a_while(_C.get_huge_pages, _C.set_huge_pages, on)
 
 
+def portion_bytes(most: int) -> AbstractContextManager[None]:
+    """Runs a block with other portions of what :func:`torchconv.conv2d_act_pool` has in between.
+
+    It makes the convolution's output, or the gradient of that, a portion at a time, which should
+    stay in the last-level cache beside as much of the input: 4 MiB unless chosen. Meant for tests
+    and for measurements on other caches.
+
+    Args:
+        most: Bytes of a portion, unless a few rows of an image are more.
+
+    Raises:
+        ValueError: If ``most`` is not positive.
+
+    Example:
+        >>> with torchconv.backends.portion_bytes(1 << 20):
+        ...     out = torchconv.conv2d_act_pool(torch.randn(1, 3, 8, 8), torch.randn(4, 3, 3, 3))
+    """
+    return _set_for_a_while(_C.get_portion_bytes, _C.set_portion_bytes, most)
+
+
 def conv2d_algorithm(name: str) -> AbstractContextManager[None]:
     """Runs a block in which convolutions and their gradients take one algorithm where they can.
 

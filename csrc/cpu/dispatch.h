@@ -24,11 +24,12 @@ auto with_float_type(at::ScalarType dtype, const Fn& fn) {
   }
 }
 
-/// The same for check_real: floating-point types and integers.
+/// The same for floating-point types, integers, and booleans, which count as bytes.
 template <class Fn>
 auto with_real_type(at::ScalarType dtype, const Fn& fn) {
   switch (dtype) {
     case at::kByte:
+    case at::kBool:
       return fn(uint8_t{});
     case at::kChar:
       return fn(int8_t{});

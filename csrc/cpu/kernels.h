@@ -120,6 +120,7 @@ struct Pool2dArgs {
   View4<X> x;
   View4<O> out;
   View4<Offset> offsets;
+  bool relu = false;  // of max_pool2d: results up to zero become zero, their offsets -1
 };
 
 /// Whether a pooling kernel runs its lanes along the channels.
@@ -129,25 +130,17 @@ bool channels_contiguous(const Pool2dArgs<X, O, Offset>& args) {
          (args.offsets.data == nullptr || args.offsets.c == 1);
 }
 
-/// Elements of the widest type in the row buffers of a pooling kernel: three rows of out, rounded
-/// up to whole vectors; backward keeps one of x besides.
-constexpr int64_t kPoolRows = 3;
-constexpr int64_t kPoolRowRounding = 16;
-
 /// Ranges run over output rows (batch, channel, out_h), or (batch, out_h) where channels are
 /// contiguous.
 template <class T, class Offset>
-using MaxPool2dKernel = void (*)(const Pool2dArgs<const T, T, Offset>&, int64_t begin, int64_t end,
-                                 void* scratch);
+using MaxPool2dKernel = void (*)(const Pool2dArgs<const T, T, Offset>&, int64_t begin, int64_t end);
 
 template <class T, class Offset>
 struct PoolGradientKernels {
   // Over output rows, too.
-  void (*gather)(const Pool2dArgs<const T, T, const Offset>&, int64_t begin, int64_t end,
-                 void* scratch);
+  void (*gather)(const Pool2dArgs<const T, T, const Offset>&, int64_t begin, int64_t end);
   // The same over input rows.
-  void (*backward)(const Pool2dArgs<T, const T, const Offset>&, int64_t begin, int64_t end,
-                   void* scratch);
+  void (*backward)(const Pool2dArgs<T, const T, const Offset>&, int64_t begin, int64_t end);
 };
 
 /// Everything made of matrix products. Each works through a range of tiles of the output.

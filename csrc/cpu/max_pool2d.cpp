@@ -1,69 +1,14 @@
-// The CPU entries of max_pool2d, its gradients and its indices: checks, results, threads, then a
-// kernel.
+// The CPU entries of max_pool2d, its gradients and its indices: checks and results.
+#include "cpu/max_pool2d.h"
+
 #include <torch/library.h>
 
-#include "cpu/dispatch.h"
-#include "cpu/parallel.h"
 #include "max_pool2d_checks.h"
 
 namespace torchconv {
 namespace {
 
 using Window = PoolWindow<int64_t>;
-
-template <class Table>
-auto* max_pool2d_kernel(const Table& table, uint8_t) {
-  return table.max_pool2d_8;
-}
-template <class Table>
-auto* max_pool2d_kernel(const Table& table, int32_t) {
-  return table.max_pool2d_32;
-}
-
-template <class T>
-const auto& gradient_kernels(const FloatKernels<T>& table, uint8_t) {
-  return table.pool_gradients_8;
-}
-template <class T>
-const auto& gradient_kernels(const FloatKernels<T>& table, int32_t) {
-  return table.pool_gradients_32;
-}
-
-/// Calls fn(Offset{}) with the type of the offsets.
-template <class Fn>
-void with_offset_type(at::ScalarType dtype, const Fn& fn) {
-  dtype == at::kByte ? fn(uint8_t{}) : fn(int32_t{});
-}
-
-/// Calls fn(T{}, Offset{}, kernels) for a gradient.
-template <class Fn>
-void with_gradient_kernels(at::ScalarType dtype, at::ScalarType offsets, const Fn& fn) {
-  with_float_type(dtype, [&](auto type) {
-    with_offset_type(offsets, [&](auto offset) {
-      fn(type, offset, gradient_kernels(kernels().of(type), offset));
-    });
-  });
-}
-
-/// Runs a kernel over the rows of out, or of x where the result is a gradient of x.
-template <class Args, class Kernel>
-void run_rows(const char* op, const Args& args, bool over_x, Kernel* kernel) {
-  const Pool2dShape& s = args.shape;
-  const bool lanes_are_channels = channels_contiguous(args);
-  const int64_t rows =
-      s.batch * (over_x ? s.in_h : s.out_h) * (lanes_are_channels ? 1 : s.channels);
-  const double row_size =
-      static_cast<double>(over_x ? s.in_w : s.out_w) * (lanes_are_channels ? s.channels : 1);
-  // Checked, since neither x nor grad_out need be as large as their sizes say: they may be
-  // expanded.
-  int64_t scratch = checked_mul(op, kPoolRows, checked_add(op, s.out_w, kPoolRowRounding));
-  if (over_x) scratch = checked_add(op, scratch, s.in_w);
-  // Twice as much must be countable, so that rounding up to cache lines is.
-  scratch = lanes_are_channels ? 0 : checked_mul(op, scratch, 2 * sizeof(double)) / 2;
-  parallel_with_scratch(
-      rows, row_size * s.kernel_h * s.kernel_w, scratch,
-      [&](int64_t begin, int64_t end, void* memory) { kernel(args, begin, end, memory); });
-}
 
 at::Tensor empty_out(const Pool2dShape& s, const at::Tensor& x, at::ScalarType dtype) {
   return empty_result({s.batch, s.channels, s.out_h, s.out_w}, x.options().dtype(dtype),
@@ -79,8 +24,7 @@ void max_pool2d_into(const Pool2dShape& s, const at::Tensor& x, const at::Tensor
       using T = decltype(type);
       using Offset = decltype(offset);
       const View4<Offset> view = offsets.defined() ? view4<Offset>(offsets) : View4<Offset>{};
-      const Pool2dArgs<const T, T, Offset> args{s, view4<const T>(x), view4<T>(out), view};
-      run_rows("max_pool2d", args, /*over_x=*/false, max_pool2d_kernel(kernels().of(type), offset));
+      compute_max_pool2d<T, Offset>({s, view4<const T>(x), view4<T>(out), view});
     });
   });
 }
@@ -114,15 +58,13 @@ at::Tensor max_pool2d_backward_cpu(const at::Tensor& grad_out, const at::Tensor&
   at::Tensor grad_x = empty_result({s.batch, s.channels, s.in_h, s.in_w}, grad_out.options(),
                                    offsets.suggest_memory_format());
   if (grad_x.numel() == 0) return grad_x;
-  with_gradient_kernels(grad_out.scalar_type(), offsets.scalar_type(),
-                        [&](auto type, auto offset, const auto& kernels) {
-                          using T = decltype(type);
-                          using Offset = decltype(offset);
-                          const Pool2dArgs<T, const T, const Offset> args{
-                              s, view4<T>(grad_x), view4<const T>(grad_out),
-                              view4<const Offset>(offsets)};
-                          run_rows("max_pool2d_backward", args, /*over_x=*/true, kernels.backward);
-                        });
+  with_float_and_offset_type(
+      grad_out.scalar_type(), offsets.scalar_type(), [&](auto type, auto offset) {
+        using T = decltype(type);
+        using Offset = decltype(offset);
+        compute_max_pool2d_backward<T, Offset>(
+            {s, view4<T>(grad_x), view4<const T>(grad_out), view4<const Offset>(offsets)});
+      });
   return grad_x;
 }
 
@@ -134,14 +76,12 @@ at::Tensor max_pool2d_gather_cpu(const at::Tensor& x, const at::Tensor& offsets,
       x, offsets, Window{kernel_size, stride, padding, dilation, ceil_mode});
   at::Tensor out = empty_out(s, offsets, x.scalar_type());
   if (out.numel() == 0) return out;
-  with_gradient_kernels(x.scalar_type(), offsets.scalar_type(),
-                        [&](auto type, auto offset, const auto& kernels) {
-                          using T = decltype(type);
-                          using Offset = decltype(offset);
-                          const Pool2dArgs<const T, T, const Offset> args{
-                              s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)};
-                          run_rows("max_pool2d_gather", args, /*over_x=*/false, kernels.gather);
-                        });
+  with_float_and_offset_type(x.scalar_type(), offsets.scalar_type(), [&](auto type, auto offset) {
+    using T = decltype(type);
+    using Offset = decltype(offset);
+    compute_max_pool2d_gather<T, Offset>(
+        {s, view4<const T>(x), view4<T>(out), view4<const Offset>(offsets)});
+  });
   return out;
 }
 

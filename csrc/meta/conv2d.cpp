@@ -14,7 +14,7 @@ using c10::SymIntArrayRef;
 at::Tensor conv2d_meta(const at::Tensor& x, const at::Tensor& weight,
                        const std::optional<at::Tensor>& bias, SymIntArrayRef stride,
                        SymIntArrayRef padding, SymIntArrayRef dilation, const SymInt& groups) {
-  const auto s = check_conv2d<SymInt>(x, weight, bias, stride, padding, dilation, groups);
+  const auto s = check_conv2d<SymInt>("conv2d", x, weight, bias, stride, padding, dilation, groups);
   return at::empty_symint({s.batch, s.out_channels, s.out_h, s.out_w},
                           x.options().memory_format(common_format(x, weight)));
 }

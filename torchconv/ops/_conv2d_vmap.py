@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from torchconv.ops._vmap import fold, unfold
 
@@ -31,13 +32,15 @@ _PLACES = {
 
 
 def vmap_convolution(
-    call: Callable[..., Tensor],
+    call: Callable[..., Any],
     info: Any,
     result: str,
     groups: int,
-    **given: tuple[Tensor, int | None],
-) -> tuple[Tensor, int | None]:
+    **given: tuple[Any, int | None],
+) -> tuple[Any, Any]:
     """Applies ``call(*tensors, groups)`` once for all items.
+
+    In the place of a tensor, given or returned, may be a tuple of tensors with the same channels.
 
     Args:
         call: The operator, as a function of its two tensors and of groups.
@@ -51,17 +54,22 @@ def vmap_convolution(
     """
     batched = {name for name, (_, place) in given.items() if place is not None} | {result}
     if len(batched) == 1:
-        return call(*[tensor for tensor, _ in given.values()], groups), None
+        out = call(*[tensor for tensor, _ in given.values()], groups)
+        return out, None if isinstance(out, Tensor) else (None,) * len(out)
     places = _PLACES[frozenset(batched)]
     size = info.batch_size
 
-    def folded(name: str) -> Tensor:
-        tensor, place = given[name]
+    def folded(name: str) -> Any:
+        tensors, place = given[name]
         if place is None:
-            return tensor
+            return tensors
         dim, inside = places[name]
-        return fold(tensor, place, dim, size, groups if inside else 1)
+        return tree_map(lambda x: fold(x, place, dim, size, groups if inside else 1), tensors)
 
     out = call(*map(folded, given), groups * size if len(batched) == 3 else groups)
     dim, inside = places[result]
-    return unfold(out, dim, size, groups if inside else 1)
+    inner = groups if inside else 1
+    if isinstance(out, Tensor):
+        return unfold(out, dim, size, inner)
+    pairs = [unfold(each, dim, size, inner) for each in out]
+    return tuple(each for each, _ in pairs), tuple(place for _, place in pairs)

@@ -11,6 +11,9 @@
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/depthwise.h"
 #include "cpu/kernels/channel_sum.h"
+#include "cpu/kernels/max_pool2d_windows.h"
+#include "cpu/kernels/max_pool2d_channels.h"
+#include "cpu/kernels/max_pool2d_rows.h"
 #include "cpu/kernels/max_pool2d.h"
 #include "cpu/kernels/fma_peak.h"
 // clang-format on

@@ -54,7 +54,7 @@ inline Vec<bf16_pair> load(Pairs p) {
   return (Vec<bf16_pair>)join(_mm256_loadu_si256(low), _mm256_loadu_si256(high), p.mask);
 }
 inline Vec<bf16_pair> load_first(Pairs p, int64_t n) {
-  const __mmask16 lanes = __mmask16(first_lanes(n));
+  const __mmask16 lanes = __mmask16(lanes_between(0, n));
   return (Vec<bf16_pair>)join(_mm256_maskz_loadu_epi16(lanes, p.first),
                               _mm256_maskz_loadu_epi16(lanes, p.first + p.second), p.mask);
 }
@@ -76,7 +76,7 @@ struct Neighbours {
 };
 inline Vec<bf16_pair> load(Neighbours p) { return (Vec<bf16_pair>)_mm512_loadu_si512(p.first); }
 inline Vec<bf16_pair> load_first(Neighbours p, int64_t n) {
-  return (Vec<bf16_pair>)_mm512_maskz_loadu_epi32(__mmask16(first_lanes(n)), p.first);
+  return (Vec<bf16_pair>)_mm512_maskz_loadu_epi32(__mmask16(lanes_between(0, n)), p.first);
 }
 inline void fetch(Neighbours p) { __builtin_prefetch(p.first); }
 template <bool kWhole, class V>

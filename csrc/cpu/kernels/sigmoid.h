@@ -1,10 +1,13 @@
 // out = 1 / (1 + exp(-x)) and its gradient.
 
-// Taylor's series of exp up to x^kDegree / kDegree!, which on |x| <= ln(2) / 2 is exact to the last
-// bit.
+// exp(r) = 1 + r + r² · (c[0] + c[1] r + c[2] r² + …) for |r| <= ln(2) / 2: the polynomials whose
+// largest relative error is least (by Remez' algorithm), below an eighth of a unit in the last
+// place.
 template <class T>
-struct ExpSeries {  // float
-  static constexpr int kDegree = 7;
+struct Exp {  // float
+  static constexpr int kTerms = 5;
+  static constexpr float kCoefficients[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558f2p-5f,
+                                            0x1.123a2p-7f, 0x1.6a23dp-10f};
   static constexpr float kLog2E = 1.44269504f;
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;  // High · n is exact
   static constexpr float kRound = 0x1.8p23f;  // adding it rounds to a whole number
@@ -12,8 +15,12 @@ struct ExpSeries {  // float
   static constexpr int kMantissaBits = 23, kExponentBias = 127;
 };
 template <>
-struct ExpSeries<double> {
-  static constexpr int kDegree = 13;
+struct Exp<double> {
+  static constexpr int kTerms = 10;
+  static constexpr double kCoefficients[] = {
+      0x1.000000000000ap-1,  0x1.55555555554f9p-3,  0x1.555555555083ep-5,  0x1.1111111127d0ep-7,
+      0x1.6c16c18438b11p-10, 0x1.a01a012a0f35cp-13, 0x1.a01999e26209fp-16, 0x1.71df25b30d42p-19,
+      0x1.28ad9b8648615p-22, 0x1.ad7f3ee5d2f8p-26};
   static constexpr double kLog2E = 1.4426950408889634;
   static constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
   static constexpr double kRound = 0x1.8p52;
@@ -21,46 +28,48 @@ struct ExpSeries<double> {
   static constexpr int kMantissaBits = 52, kExponentBias = 1023;
 };
 
-template <class T>
-constexpr T one_over_factorial(int k) {
-  T factorial = 1;
-  for (int i = 2; i <= k; ++i) factorial *= i;
-  return 1 / factorial;
+// Where an instruction set has no better way: in two factors, since 2^n itself may be too small for
+// a normal number.
+template <class V, class T>
+inline V times_power_of_2(V x, V n, T) {
+  using S = Exp<T>;
+  const Vec<Bits<T>> whole = __builtin_convertvector(n, Vec<Bits<T>>);
+  const Vec<Bits<T>> half = whole >> 1;
+  const V first = (V)((half + S::kExponentBias) << S::kMantissaBits);
+  const V second = (V)((whole - half + S::kExponentBias) << S::kMantissaBits);
+  return x * first * second;
+}
+template <class V, class T>
+inline V rough_reciprocal(V x, T) {
+  return T(1) / x;
 }
 
 // exp(x) for x <= 0, gradually down to the last subnormal; NaN stays NaN.
 template <class T>
 inline Vec<T> exp_of_nonpositive(Vec<T> x) {
-  using S = ExpSeries<T>;
+  using S = Exp<T>;
   const Vec<T> smallest = broadcast<T>(S::kSmallest);
   x = x < smallest ? smallest : x;
   const Vec<T> n = (x * S::kLog2E + S::kRound) - S::kRound;
   const Vec<T> r = (x - n * S::kLn2High) - n * S::kLn2Low;
 
-  Vec<T> sum = broadcast(one_over_factorial<T>(S::kDegree));
+  Vec<T> sum = broadcast(S::kCoefficients[S::kTerms - 1]);
 #pragma GCC unroll 16
-  for (int k = S::kDegree - 1; k >= 2; --k) sum = sum * r + one_over_factorial<T>(k);
+  for (int k = S::kTerms - 2; k >= 0; --k) sum = sum * r + S::kCoefficients[k];
   sum = T(1) + (r + r * r * sum);  // the largest term last, so that only its rounding counts
-
-  // 2^n in two factors, since 2^n itself may be too small for a normal number.
-  const Vec<Bits<T>> whole = __builtin_convertvector(n, Vec<Bits<T>>);
-  const Vec<Bits<T>> half = whole >> 1;
-  const Vec<T> first = (Vec<T>)((half + S::kExponentBias) << S::kMantissaBits);
-  const Vec<T> second = (Vec<T>)((whole - half + S::kExponentBias) << S::kMantissaBits);
-  return sum * first * second;
+  return times_power_of_2(sum, n, T());
 }
 
-// With z = exp(-|x|) nothing overflows: 1 / (1 + z) for x >= 0, z / (1 + z) below. What 1 + z loses
-// in rounding is put back to first order, with 1 / (1 + z) read off the quotient.
+// With z = exp(-|x|) nothing overflows: 1 / (1 + z) for x >= 0, z / (1 + z) below. A step of
+// Newton's method makes a rough reciprocal of 1 + z an exact one: 1 - rough has no rounding error,
+// so that what 1 + z lost in its own does not count.
 template <class T>
 inline Vec<T> sigmoid_of(Vec<T> x) {
-  const Vec<T> z = exp_of_nonpositive<T>(x < 0 ? x : -x);
-  const Vec<T> one = broadcast<T>(1);
-  const Vec<T> denominator = one + z;
-  const Vec<T> lost = z - (denominator - one);
-  const Vec<T> quotient = (x < 0 ? z : one) / denominator;
-  const Vec<T> inverse = x < 0 ? one - quotient : quotient;
-  return quotient - quotient * (lost * inverse);
+  const Vec<Bits<T>> sign = broadcast(Bits<T>(Bits<T>(1) << (8 * sizeof(T) - 1)));
+  const Vec<T> z = exp_of_nonpositive<T>((Vec<T>)((Vec<Bits<T>>)x | sign));
+  const Vec<T> rough = rough_reciprocal(T(1) + z, T());
+  const Vec<T> inverse = rough + rough * ((T(1) - rough) - z * rough);
+  return x < 0 ? z * inverse : inverse;
 }
 
 template <class T>

@@ -17,6 +17,19 @@ inline void store_f16(f16* p, const V* v) {
                       _mm512_cvtps_ph((__m512)*v, _MM_FROUND_TO_NEAREST_INT));
 }
 
+template <class V>
+inline void load_bytes(const uint8_t* p, V* out) {
+  if constexpr (sizeof((*out)[0]) == 8) {
+    *out = (V)_mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  } else {
+    *out = (V)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+}
+template <class V>
+inline void load_bytes(const int8_t* p, V* out) {
+  *out = (V)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
 // columns[k][r] = in[at[r] + k] for k < width, if width is a multiple of 4: a square of lanes,
 // transposed in less than half the instructions that it takes from row to row, because quads of
 // elements are loaded to where they belong.
@@ -47,20 +60,74 @@ inline bool load_columns(const float* in, const int64_t (&at)[16], int64_t width
   return true;
 }
 
-inline unsigned first_lanes(int64_t n) { return (1u << n) - 1; }
+// Of the lanes [from, to): loaded, others are zero; and stored, others stay as they are.
+inline unsigned lanes_between(int64_t from, int64_t to) { return (1u << to) - (1u << from); }
 template <class V>
-inline void load_masked(const float* p, int64_t n, V* out) {
-  *out = (V)_mm512_maskz_loadu_ps(__mmask16(first_lanes(n)), p);
+inline void load_masked(const float* p, int64_t from, int64_t to, V* out) {
+  *out = (V)_mm512_maskz_loadu_ps(__mmask16(lanes_between(from, to)), p);
 }
 template <class V>
-inline void load_masked(const double* p, int64_t n, V* out) {
-  *out = (V)_mm512_maskz_loadu_pd(__mmask8(first_lanes(n)), p);
+inline void load_masked(const double* p, int64_t from, int64_t to, V* out) {
+  *out = (V)_mm512_maskz_loadu_pd(__mmask8(lanes_between(from, to)), p);
 }
 template <class V>
-inline void store_masked(float* p, int64_t n, const V* v) {
-  _mm512_mask_storeu_ps(p, __mmask16(first_lanes(n)), (__m512)*v);
+inline void store_masked(float* p, int64_t from, int64_t to, const V* v) {
+  _mm512_mask_storeu_ps(p, __mmask16(lanes_between(from, to)), (__m512)*v);
 }
 template <class V>
-inline void store_masked(double* p, int64_t n, const V* v) {
-  _mm512_mask_storeu_pd(p, __mmask8(first_lanes(n)), (__m512d)*v);
+inline void store_masked(double* p, int64_t from, int64_t to, const V* v) {
+  _mm512_mask_storeu_pd(p, __mmask8(lanes_between(from, to)), (__m512d)*v);
+}
+template <class T>
+inline void load_masked_raw(const T* p, int64_t from, int64_t to, T (&buffer)[16]) {
+  if constexpr (sizeof(T) == 1) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(buffer),
+                     _mm_maskz_loadu_epi8(__mmask16(lanes_between(from, to)), p));
+  } else if constexpr (sizeof(T) == 2) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(buffer),
+                        _mm256_maskz_loadu_epi16(__mmask16(lanes_between(from, to)), p));
+  } else {
+    _mm512_storeu_si512(buffer, _mm512_maskz_loadu_epi32(__mmask16(lanes_between(from, to)), p));
+  }
+}
+template <class T>
+inline void store_masked_raw(T* p, int64_t from, int64_t to, const T (&buffer)[16]) {
+  if constexpr (sizeof(T) == 1) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(buffer));
+    _mm_mask_storeu_epi8(p, __mmask16(lanes_between(from, to)), v);
+  } else if constexpr (sizeof(T) == 2) {
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(buffer));
+    _mm256_mask_storeu_epi16(p, __mmask16(lanes_between(from, to)), v);
+  } else {
+    _mm512_mask_storeu_epi32(p, __mmask16(lanes_between(from, to)), _mm512_loadu_si512(buffer));
+  }
+}
+
+template <class V>
+inline bool any_nan(const V* v, float) {
+  return _mm512_cmp_ps_mask((__m512)*v, (__m512)*v, _CMP_UNORD_Q) != 0;
+}
+template <class V>
+inline bool any_nan(const V* v, double) {
+  return _mm512_cmp_pd_mask((__m512d)*v, (__m512d)*v, _CMP_UNORD_Q) != 0;
+}
+
+// x · 2^n for whole n, rounded once, even where that is subnormal.
+template <class V>
+inline V times_power_of_2(V x, V n, float) {
+  return (V)_mm512_scalef_ps((__m512)x, (__m512)n);
+}
+template <class V>
+inline V times_power_of_2(V x, V n, double) {
+  return (V)_mm512_scalef_pd((__m512d)x, (__m512d)n);
+}
+// 1 / x, to about half of the digits.
+template <class V>
+inline V rough_reciprocal(V x, float) {
+  return (V)_mm512_rcp14_ps((__m512)x);
+}
+template <class V>
+inline V rough_reciprocal(V x, double) {
+  const V r = (V)_mm512_rcp14_pd((__m512d)x);
+  return r + r * (1. - x * r);
 }

@@ -51,12 +51,13 @@ inline void store_f16(f16* p, const V* v) {
   for (int i = 0; i < 4; ++i) p[i].bits = float_to_f16((*v)[i]);
 }
 
+// Of the lanes [from, to): loaded, others are zero; and stored, others stay as they are.
 template <class T, class V>
-inline void load_masked(const T* p, int64_t n, V* out) {
+inline void load_masked(const T* p, int64_t from, int64_t to, V* out) {
   *out = V{};
-  for (int64_t i = 0; i < n; ++i) (*out)[i] = p[i];
+  for (int64_t i = from; i < to; ++i) (*out)[i] = p[i];
 }
 template <class T, class V>
-inline void store_masked(T* p, int64_t n, const V* v) {
-  for (int64_t i = 0; i < n; ++i) p[i] = (*v)[i];
+inline void store_masked(T* p, int64_t from, int64_t to, const V* v) {
+  for (int64_t i = from; i < to; ++i) p[i] = (*v)[i];
 }

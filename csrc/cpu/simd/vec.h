@@ -45,14 +45,53 @@ inline Vec<T> broadcast(T value) {
   return value - Vec<T>{};  // not `+`: -0.0 + 0.0 is +0.0
 }
 
+// mask ? a : b for the integers beside lanes of T. With SSE2 alone, GCC 12 fails to compile that
+// for 64 bits after some masks from comparing doubles.
+template <class T>
+inline Vec<Bits<T>> select(Vec<Bits<T>> mask, Vec<Bits<T>> a, Vec<Bits<T>> b) {
+  if constexpr (kVectorBytes == 16 && sizeof(T) == 8) {
+    Vec<Bits<T>> chosen;
+    for (int i = 0; i < kLanes<T>; ++i) chosen[i] = mask[i] ? a[i] : b[i];
+    return chosen;
+  } else {
+    return mask ? a : b;
+  }
+}
+
 // ---- load: storage type in memory -> accumulator type in a register ----------------------------
+
+template <class Narrow, class Wide>
+inline Vec<Wide> load_as(const Narrow* p) {
+  const typename NarrowVec<Wide, Narrow>::type v =
+      *reinterpret_cast<const typename NarrowVec<Wide, Narrow>::unaligned*>(p);
+  return __builtin_convertvector(v, Vec<Wide>);
+}
+template <class Narrow, class Wide>
+inline void store_as(Narrow* p, Vec<Wide> v) {
+  *reinterpret_cast<typename NarrowVec<Wide, Narrow>::unaligned*>(p) =
+      __builtin_convertvector(v, typename NarrowVec<Wide, Narrow>::type);
+}
+
+// Bytes, which compilers widen one by one, where an instruction set has no better way.
+template <class T, class V>
+inline void load_bytes(const T* p, V* out) {
+  *out = load_as<T, Bits<decltype(+(*out)[0])>>(p);
+}
+template <class T, class V>
+inline void store_bytes(T* p, const V* v) {
+  store_as<T, Bits<decltype(+(*v)[0])>>(p, *v);
+}
 
 // Whatever the compiler converts by itself: float, double and integers.
 template <class T>
 inline Vec<Accumulator<T>> load(const T* p) {
-  using Narrow = NarrowVec<Accumulator<T>, T>;
-  const typename Narrow::type v = *reinterpret_cast<const typename Narrow::unaligned*>(p);
-  return __builtin_convertvector(v, Vec<Accumulator<T>>);
+  if constexpr (sizeof(T) == 1) {
+    Vec<Accumulator<T>> v;
+    load_bytes(p, &v);
+    return v;
+  } else {
+    return load_as<T, Accumulator<T>>(p);
+  }
 }
 
 typedef uint16_t HalfVec __attribute__((vector_size(kVectorBytes / 2)));
@@ -68,9 +107,11 @@ inline Vec<float> load(const bf16* p) {
 
 template <class T>
 inline void store(T* p, Vec<Accumulator<T>> v) {
-  using Narrow = NarrowVec<Accumulator<T>, T>;
-  *reinterpret_cast<typename Narrow::unaligned*>(p) =
-      __builtin_convertvector(v, typename Narrow::type);
+  if constexpr (sizeof(T) == 1) {
+    store_bytes(p, &v);
+  } else {
+    store_as<T, Accumulator<T>>(p, v);
+  }
 }
 inline void store(bf16* p, Vec<float> v) {
   const Vec<uint32_t> bits = (Vec<uint32_t>)v;
@@ -115,32 +156,91 @@ inline void narrow(float x, bf16* out) {
 }
 inline void narrow(float x, f16* out) { out->bits = float_to_f16(x); }
 
-// ---- the first n lanes, 0 <= n < kLanes; load_first fills up with zeros ------------------------
+// ---- the lanes [from, to); loading fills up with zeros -----------------------------------------
+
+// Elements that are not loaded by masked instructions of their own go through a buffer.
+template <class T, int n>
+inline void load_masked_raw(const T* p, int64_t from, int64_t to, T (&buffer)[n]) {
+  for (T& element : buffer) element = T{};
+  for (int64_t i = from; i < to; ++i) buffer[i] = p[i];
+}
+template <class T, int n>
+inline void store_masked_raw(T* p, int64_t from, int64_t to, const T (&buffer)[n]) {
+  for (int64_t i = from; i < to; ++i) p[i] = buffer[i];
+}
 
 template <class T>
-inline Vec<Accumulator<T>> load_first(const T* p, int64_t n) {
-  T buffer[kLanes<Accumulator<T>>] = {};
-  for (int64_t i = 0; i < n; ++i) buffer[i] = p[i];
+inline Vec<Accumulator<T>> load_between(const T* p, int64_t from, int64_t to) {
+  T buffer[kLanes<Accumulator<T>>];
+  load_masked_raw(p, from, to, buffer);
   return load(buffer);
 }
 template <class T>
-inline void store_first(T* p, Vec<Accumulator<T>> v, int64_t n) {
+inline void store_between(T* p, Vec<Accumulator<T>> v, int64_t from, int64_t to) {
   T buffer[kLanes<Accumulator<T>>];
   store(buffer, v);
-  for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
+  store_masked_raw(p, from, to, buffer);
 }
-inline Vec<float> load_first(const float* p, int64_t n) {
+inline Vec<float> load_between(const float* p, int64_t from, int64_t to) {
   Vec<float> v;
-  load_masked(p, n, &v);
+  load_masked(p, from, to, &v);
   return v;
 }
-inline Vec<double> load_first(const double* p, int64_t n) {
+inline Vec<double> load_between(const double* p, int64_t from, int64_t to) {
   Vec<double> v;
-  load_masked(p, n, &v);
+  load_masked(p, from, to, &v);
   return v;
 }
-inline void store_first(float* p, Vec<float> v, int64_t n) { store_masked(p, n, &v); }
-inline void store_first(double* p, Vec<double> v, int64_t n) { store_masked(p, n, &v); }
+inline void store_between(float* p, Vec<float> v, int64_t from, int64_t to) {
+  store_masked(p, from, to, &v);
+}
+inline void store_between(double* p, Vec<double> v, int64_t from, int64_t to) {
+  store_masked(p, from, to, &v);
+}
+
+// Those lanes as a mask, which is cut out of lanes that are off, on and off again.
+template <class T>
+struct LanesOffOnOff {
+  Bits<T> lane[3 * kLanes<T>] = {};
+  constexpr LanesOffOnOff() {
+    for (int i = kLanes<T>; i < 2 * kLanes<T>; ++i) lane[i] = -1;
+  }
+};
+template <class T>
+constexpr LanesOffOnOff<T> kLanesOffOnOff;
+template <class T>
+inline Vec<Bits<T>> lanes_between(int64_t from, int64_t to) {
+  const Bits<T>* lanes = kLanesOffOnOff<T>.lane;
+  return load(lanes + kLanes<T> - from) & load(lanes + 2 * kLanes<T> - to);
+}
+// The same as load_between, but for what other lanes are filled with.
+template <class T>
+inline Vec<Accumulator<T>> load_between(const T* p, int64_t from, int64_t to,
+                                        Vec<Accumulator<T>> others) {
+  using Acc = Accumulator<T>;
+  using Raw = Vec<Bits<Acc>>;
+  const Raw there = lanes_between<Acc>(from, to);
+  return (Vec<Acc>)(((Raw)load_between(p, from, to) & there) | ((Raw)others & ~there));
+}
+
+// The first n lanes, 0 <= n < kLanes.
+template <class T>
+inline Vec<Accumulator<T>> load_first(const T* p, int64_t n) {
+  return load_between(p, 0, n);
+}
+template <class T>
+inline void store_first(T* p, Vec<Accumulator<T>> v, int64_t n) {
+  store_between(p, v, 0, n);
+}
+
+// Of all lanes.
+template <class V, class T>
+inline bool any_nan(const V* v, T) {
+  for (int i = 0; i < kLanes<T>; ++i) {
+    if ((*v)[i] != (*v)[i]) return true;
+  }
+  return false;
+}
 
 // ---- as many vectors as lanes: a square matrix, transposed in registers ------------------------
 
