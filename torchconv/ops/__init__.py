@@ -4,6 +4,7 @@ from torchconv.ops import (  # noqa: F401
     _flops,
     conv2d,
     conv2d_act_pool,
+    conv2d_act_pool_backward,
     conv2d_backward,
     linear,
     matmul,

@@ -1,0 +1,156 @@
+"""conv2d_act_pool gives what conv2d, the activation and max_pool2d give one after the other."""
+
+import pytest
+import torch
+
+import torchconv
+from torchconv import PoolWindow
+
+CASES = {
+    "2x2": {"x": (3, 4, 13, 12), "weight": (6, 4, 3, 3), "padding": 1},
+    "overlapping": {"x": (2, 3, 17, 15), "weight": (5, 3, 3, 3), "pool": PoolWindow(3, 2, 1)},
+    "stride": {
+        "x": (2, 3, 21, 20), "weight": (4, 3, 5, 3), "stride": (3, 2), "padding": (1, 2, 0, 3),
+    },
+    "dilation": {
+        "x": (2, 2, 16, 17), "weight": (3, 2, 2, 3), "dilation": (2, 1),
+        "pool": PoolWindow(2, 1, 0, 2, True),
+    },
+    "groups": {"x": (2, 4, 9, 9), "weight": (6, 2, 3, 3), "groups": 2},
+    "depthwise": {"x": (2, 5, 9, 9), "weight": (5, 1, 3, 3), "groups": 5, "padding": 1},
+    "winograd": {"x": (2, 32, 18, 17), "weight": (32, 32, 3, 3), "padding": 1},
+    "wide": {"x": (1, 2, 22, 23), "weight": (2, 2, 2, 2), "pool": PoolWindow((16, 17), 3)},
+}  # fmt: skip
+ACTIVATIONS = {"relu": torchconv.relu, "sigmoid": torchconv.sigmoid, None: lambda x: x}
+PORTIONS = (1, 3000, 4 << 20)  # some rows at a time, images, everything
+
+
+def operands(case, dtype=torch.float64, channels_last=False, bias=True):
+    format = torch.channels_last if channels_last else torch.contiguous_format
+    x = torch.randn(CASES[case]["x"], dtype=dtype).to(memory_format=format)
+    weight = torch.randn(CASES[case]["weight"], dtype=dtype)
+    given = [x, weight, torch.randn(weight.shape[0], dtype=dtype)][: 2 + bias]
+    return [tensor.requires_grad_() for tensor in given]
+
+
+def options(case):
+    return {k: v for k, v in CASES[case].items() if k not in ("x", "weight")}
+
+
+def one_after_the_other(case, activation, *given):
+    rest = options(case)
+    pool = rest.pop("pool", 2)
+    window = pool if isinstance(pool, PoolWindow) else PoolWindow(pool)
+    return torchconv.max_pool2d(ACTIVATIONS[activation](torchconv.conv2d(*given, **rest)), *window)
+
+
+def block(case, activation, *given):
+    return torchconv.conv2d_act_pool(*given, activation=activation, **options(case))
+
+
+@pytest.mark.parametrize("portion", PORTIONS)
+@pytest.mark.parametrize("channels_last", [False, True], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("case", CASES)
+def test_results_and_gradients(isa, case, activation, channels_last, portion):
+    given = operands(case, channels_last=channels_last)
+    expected = one_after_the_other(case, activation, *given)
+    with torchconv.backends.portion_bytes(portion):
+        out = block(case, activation, *given)
+        grad_out = torch.randn_like(out)
+        gradients = torch.autograd.grad(out, given, grad_out)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad(expected, given, grad_out), rtol=1e-10, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("case", CASES)
+def test_exact_on_small_integers(case, dtype):
+    given = [
+        torch.randint(-1, 2, tensor.shape).to(dtype).requires_grad_() for tensor in operands(case)
+    ]
+    expected = one_after_the_other(case, "relu", *given)
+    with torchconv.backends.conv2d_algorithm("pixels"):
+        out = block(case, "relu", *given)
+    grad_out = torch.randint(-1, 2, out.shape).to(dtype)
+    torch.testing.assert_close(out, expected, rtol=0, atol=2e-2 if case == "winograd" else 0)
+    if case == "winograd":  # sums of 16 bits may be rounded
+        return
+    for mine, theirs in zip(
+        torch.autograd.grad(out, given, grad_out),
+        torch.autograd.grad(expected, given, grad_out),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("case", ["overlapping", "stride", "groups"])
+def test_derivatives_of_both_orders_and_modes(case, activation):
+    given = [tensor.detach()[:, :, :9, :9].requires_grad_() if tensor.dim() == 4 and i == 0
+             else tensor for i, tensor in enumerate(operands(case))]  # fmt: skip
+
+    def call(*tensors):
+        return block(case, activation, *tensors)
+
+    assert torch.autograd.gradcheck(call, given, check_forward_ad=True, fast_mode=True)
+    assert torch.autograd.gradgradcheck(call, given, check_fwd_over_rev=True, fast_mode=True)
+
+
+@pytest.mark.parametrize("in_dims", [(0, None, None), (None, 0, None), (None, None, 0), (0, 0, 0)])
+@pytest.mark.parametrize("case", ["2x2", "groups"])
+def test_vmap(case, in_dims):
+    given = [
+        torch.stack([tensor.detach(), 2 * tensor.detach()]) if place == 0 else tensor.detach()
+        for tensor, place in zip(operands(case), in_dims, strict=True)
+    ]
+
+    def gradients(*tensors):
+        return torch.func.grad(lambda *t: block(case, "sigmoid", *t).sin().sum(), (0, 1, 2))(
+            *tensors
+        )
+
+    items = [[t[i] if d == 0 else t for t, d in zip(given, in_dims, strict=True)] for i in (0, 1)]
+    for call in (lambda *t: (block(case, "relu", *t),), gradients):
+        batched = torch.func.vmap(call, in_dims)(*given)
+        for i in (0, 1):
+            torch.testing.assert_close([each[i] for each in batched], list(call(*items[i])))
+
+
+def test_compiles_whole():
+    given = operands("2x2", torch.float32)
+    compiled = torch.compile(
+        lambda *t: block("2x2", "relu", *t), fullgraph=True, backend="aot_eager"
+    )
+    torch.testing.assert_close(compiled(*given), block("2x2", "relu", *given))
+    torch.testing.assert_close(
+        torch.autograd.grad(compiled(*given).sum(), given),
+        torch.autograd.grad(block("2x2", "relu", *given).sum(), given),
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_keeps_a_byte_for_each_element(activation):
+    x, weight, bias = operands("2x2", torch.float32)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        out = block("2x2", activation, x, weight, bias)
+    others = [t for t in kept if t.data_ptr() not in (x.data_ptr(), weight.data_ptr())]
+    bytes_of_out = out.element_size() if activation == "sigmoid" else 0
+    assert sum(t.nbytes for t in others) == out.numel() * (1 + bytes_of_out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"activation": "tanh"}, "activation to be 'relu', 'sigmoid' or None, but got 'tanh'"),
+        ({"pool": 9}, "the dilated kernel to fit into the padded input of 8"),
+        ({"pool": PoolWindow(2, 0)}, "stride to be positive"),
+    ],
+)
+def test_refusals(arguments, sentence):
+    with pytest.raises(RuntimeError, match="conv2d_act_pool: expected ") as error:
+        torchconv.conv2d_act_pool(torch.randn(1, 2, 10, 10), torch.randn(3, 2, 3, 3), **arguments)
+    assert sentence in str(error.value)
