@@ -99,6 +99,20 @@ def conv_arguments(layout=contiguous):
     return x, weight, bias, grad(*out.shape, layout=layout)
 
 
+def _block_samples(x, weight, bias, layout):
+    window = ([2, 1], [1, 1], [0, 0], [1, 1], False)
+    given = (x, weight, bias, *CONV, "sigmoid", *window)
+    with torch.no_grad():
+        out, offsets = ops.conv2d_act_pool_with_offsets(*given)
+    pooled_grad = grad(*out.shape, layout=layout)
+    return {
+        "conv2d_act_pool": given,
+        "conv2d_act_pool_with_offsets": given,
+        "conv2d_pool_backward_input": (pooled_grad, offsets, weight, [7, 8], *CONV, *window),
+        "conv2d_pool_backward_weight": (pooled_grad, offsets, x, [3, 2], *CONV, *window),
+    }
+
+
 def direct_samples(layout=contiguous):
     """Arguments for every operator, in the order of csrc/library.cpp."""
     x, weight, bias, grad_out = conv_arguments(layout)
@@ -121,4 +135,5 @@ def direct_samples(layout=contiguous):
         "max_pool2d_indices": (offsets, [7, 8], *POOL),
         "max_pool2d_backward": (pooled_grad, offsets, [7, 8], *POOL),
         "max_pool2d_gather": (x, offsets, *POOL),
+        **_block_samples(x, weight, bias, layout),
     }

@@ -258,10 +258,10 @@ CASES = {
         lambda to: torchconv.max_pool2d(to(x()), 2, stride=2**63 - 1, ceil_mode=True),
         "max_pool2d: expected sizes whose sums fit in 64 bits, but got 8 + 9223372036854775806",
     ),
-    "max_pool2d bool": (
-        lambda to: torchconv.max_pool2d(to(x(dtype=torch.bool)), 2),
+    "max_pool2d complex": (
+        lambda to: torchconv.max_pool2d(to(x(dtype=torch.complex64)), 2),
         "max_pool2d: expected x.dtype to be float32, float64, bfloat16, float16 or an integer, "
-        "but got bool",
+        "but got complex64",
     ),
     "max_pool2d_with_offsets rank": (
         lambda to: ops.max_pool2d_with_offsets(to(x(3, 8, 9)), *WINDOW),
