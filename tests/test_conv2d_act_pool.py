@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import torchconv
 from torchconv import PoolWindow
@@ -71,19 +72,14 @@ def test_exact_on_small_integers(case, dtype):
     given = [
         torch.randint(-1, 2, tensor.shape).to(dtype).requires_grad_() for tensor in operands(case)
     ]
-    expected = one_after_the_other(case, "relu", *given)
-    with torchconv.backends.conv2d_algorithm("pixels"):
+    with torchconv.backends.winograd(allow=False):  # whose fractions would be rounded
+        expected = one_after_the_other(case, "relu", *given)
         out = block(case, "relu", *given)
-    grad_out = torch.randint(-1, 2, out.shape).to(dtype)
-    torch.testing.assert_close(out, expected, rtol=0, atol=2e-2 if case == "winograd" else 0)
-    if case == "winograd":  # sums of 16 bits may be rounded
-        return
-    for mine, theirs in zip(
-        torch.autograd.grad(out, given, grad_out),
-        torch.autograd.grad(expected, given, grad_out),
-        strict=True,
-    ):
-        torch.testing.assert_close(mine, theirs, rtol=torch.finfo(dtype).eps, atol=0)
+        grad_out = torch.randint(-1, 2, out.shape).to(dtype)
+        gradients = [torch.autograd.grad(o, given, grad_out) for o in (out, expected)]
+    assert torch.equal(out, expected)
+    for mine, theirs in zip(*gradients, strict=True):
+        assert torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -117,6 +113,40 @@ def test_vmap(case, in_dims):
         batched = torch.func.vmap(call, in_dims)(*given)
         for i in (0, 1):
             torch.testing.assert_close([each[i] for each in batched], list(call(*items[i])))
+
+
+@pytest.mark.parametrize("algorithm", ["channels", "pixels", "winograd_2x2", "winograd_4x4"])
+@pytest.mark.parametrize("portion", PORTIONS)
+def test_every_algorithm(algorithm, portion):
+    given = operands("winograd")
+    expected = one_after_the_other("winograd", "relu", *given)
+    with torchconv.backends.conv2d_algorithm(algorithm), torchconv.backends.portion_bytes(portion):
+        out = block("winograd", "relu", *given)
+        grad_out = torch.randn_like(out)
+        gradients = torch.autograd.grad(out, given, grad_out)
+    torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad(expected, given, grad_out), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_autocast_makes_it_bfloat16():
+    x, weight, bias = operands("2x2", torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = block("2x2", "relu", x, weight, bias)
+    expected = block("2x2", "relu", *(t.bfloat16() for t in (x, weight, bias)))
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, expected)
+
+
+def test_counts_the_operations_of_the_convolution():
+    given = operands("stride", torch.float32)
+    counts = []
+    for call in (block, one_after_the_other):
+        with FlopCounterMode(display=False) as counter:
+            call("stride", "relu", *given).sum().backward()
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
 
 
 def test_compiles_whole():

@@ -216,3 +216,13 @@ def test_max_pool2d_gradcheck(isa, case):
 
     assert torch.autograd.gradcheck(pool, x, fast_mode=True)
     assert torch.autograd.gradgradcheck(pool, x, fast_mode=True)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_maximum_of_booleans_is_whether_any_is_true(isa, layout):
+    x = layout((torch.rand(2, 5, 9, 10) < 0.2).to(torch.uint8))
+    out, indices = torchconv.max_pool2d(x.bool(), 3, 2, 1, return_indices=True)
+    expected, expected_indices = torchconv.max_pool2d(x, 3, 2, 1, return_indices=True)
+    assert out.dtype == torch.bool
+    assert torch.equal(out, expected.bool())
+    assert torch.equal(indices, expected_indices)

@@ -1,8 +1,7 @@
 """The ``torch.autograd.Function`` of each operator.
 
 ``MaxPool2dFunction`` and ``Conv2dActPoolFunction`` return what their backwards keep, besides: (out,
-offsets). ``MatMulFunction``
-takes tensors of at least two dimensions.
+offsets). ``MatMulFunction`` takes tensors of at least two dimensions.
 
 ``apply`` takes the arguments of ``torch.ops.torchconv.<name>``, all of them, in order. It is what
 torchconv's functions call where a derivative may be asked for; code for

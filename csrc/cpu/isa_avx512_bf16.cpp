@@ -10,6 +10,7 @@ namespace {
 // clang-format off
 #include "cpu/simd/avx512.h"
 #include "cpu/simd/vec.h"
+#include "cpu/simd/shuffle.h"
 #include "cpu/kernels/copy.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/tile.h"

@@ -138,7 +138,8 @@ def conv2d_act_pool(
 
     Gradients are those of the three operators one after the other, up to the rounding of sums. The
     maximum is taken before the activation, which is monotone: where sigmoid rounds several elements
-    of a window to the same largest value, the gradient goes to the largest of them, not the first.
+    of a window to the same largest value, the gradient goes to the largest of them, not to the
+    first. A window that dilation puts wholly into the padding gives activation(-inf).
 
     Args:
         x: ``Tensor[batch, in_channels, height, width]``, or without batch; float32, float64,

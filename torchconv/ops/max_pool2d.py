@@ -5,10 +5,11 @@ from typing import Any, Literal, overload
 
 from torch import Tensor
 
-from torchconv.ops._arguments import check_tensors, overridable, pair
+from torchconv.ops._arguments import check_tensors, overridable
 from torchconv.ops._derivatives import saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, unfold
+from torchconv.ops.pool_window import PoolWindow, window_arguments
 
 _max_pool2d = operator("max_pool2d")
 _with_offsets = operator("max_pool2d_with_offsets")
@@ -195,7 +196,7 @@ def max_pool2d(
 
     Args:
         x: ``Tensor[batch, channels, height, width]``, or without batch; float32, float64,
-            bfloat16, float16 or integers, any strides.
+            bfloat16, float16, integers or booleans, any strides.
         kernel_size: Size of the window, one integer or (height, width).
         stride: Step of the window; ``kernel_size`` if None.
         padding: Padding on both sides, at most half of the dilated window.
@@ -219,20 +220,11 @@ def max_pool2d(
                   [13., 15.]]]])
     """
     check_tensors("max_pool2d", x=x)
-    if not isinstance(ceil_mode, bool):
-        raise TypeError(f"max_pool2d: expected ceil_mode to be a bool, but got {ceil_mode!r}")
     unbatched = x.dim() == 3
     if unbatched:
         x = x.unsqueeze(0)
-    kernel_sizes = pair("max_pool2d", "kernel_size", kernel_size)
-    window = (
-        kernel_sizes,
-        # torch takes an empty stride for none, too.
-        (pair("max_pool2d", "stride", stride) if stride is not None else []) or kernel_sizes,
-        pair("max_pool2d", "padding", padding),
-        pair("max_pool2d", "dilation", dilation),
-        ceil_mode,
-    )
+    given = PoolWindow(kernel_size, stride, padding, dilation, ceil_mode)
+    window = window_arguments("max_pool2d", given, "kernel_size")
     if not return_indices:
         out = _max_pool2d(x, *window)
         return out.squeeze(0) if unbatched else out

@@ -28,15 +28,17 @@ class PoolWindow(NamedTuple):
     ceil_mode: bool = False
 
 
-def window_arguments(op: str, pool: Any) -> tuple[list[Any], list[Any], list[Any], list[Any], bool]:
+def window_arguments(
+    op: str, pool: Any, name: str = "pool"
+) -> tuple[list[Any], list[Any], list[Any], list[Any], bool]:
     """What ``torch.ops.torchconv.max_pool2d`` takes, from any of the forms of ``pool``.
 
-    Checks types alone; sizes are the operator's to refuse.
+    Checks types alone, the size by ``name``; values are the operator's to refuse.
     """
     window = pool if isinstance(pool, PoolWindow) else PoolWindow(pool)
     if not isinstance(window.ceil_mode, bool):
         raise TypeError(f"{op}: expected ceil_mode to be a bool, but got {window.ceil_mode!r}")
-    kernel_size = pair(op, "pool", window.kernel_size)
+    kernel_size = pair(op, name, window.kernel_size)
     return (
         kernel_size,
         # torch takes an empty stride for none, too.

@@ -3,6 +3,7 @@
 
 // clang-format off
 #include "cpu/simd/vec.h"
+#include "cpu/simd/shuffle.h"
 #include "cpu/kernels/sigmoid.h"
 #include "cpu/kernels/relu.h"
 #include "cpu/kernels/copy.h"
