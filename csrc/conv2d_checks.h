@@ -114,10 +114,19 @@ BasicConv2dShape<Int> check_conv2d_backward_weight(const at::Tensor& grad_out, c
   return shape;
 }
 
-inline void check_conv2d_backward_bias(const at::Tensor& grad_out) {
-  check_rank("conv2d_backward_bias", grad_out, "grad_out", 4,
-             "[batch, out_channels, height, width]");
-  check_floating("conv2d_backward_bias", grad_out, "grad_out");
+template <class Int>
+void check_conv2d_backward_bias(const at::Tensor& grad_out,
+                                const std::optional<at::Tensor>& offsets) {
+  const char* op = "conv2d_backward_bias";
+  check_rank(op, grad_out, "grad_out", 4, "[batch, out_channels, height, width]");
+  check_floating(op, grad_out, "grad_out");
+  if (!offsets) return;
+  const at::ScalarType dtype = offsets->scalar_type();
+  TORCHCONV_EXPECT(dtype == at::kByte || dtype == at::kInt, op, dtype_name(dtype),
+                   "offsets.dtype to be uint8 or int32");
+  TORCHCONV_EXPECT(offsets->device() == grad_out.device(), op, offsets->device(),
+                   "offsets.device == ", grad_out.device(), " (grad_out.device)");
+  check_shape<Int>(op, *offsets, "offsets", sizes_of<Int>(grad_out));
 }
 
 }  // namespace torchconv

@@ -23,7 +23,8 @@ TORCH_LIBRARY(torchconv, m) {
   m.def(
       "conv2d_backward_weight(Tensor grad_out, Tensor x, SymInt[] kernel_size, SymInt[] stride, "
       "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor");
-  m.def("conv2d_backward_bias(Tensor grad_out) -> Tensor");
+  // Without what belongs to offsets (below) that are -1, if there are offsets.
+  m.def("conv2d_backward_bias(Tensor grad_out, Tensor? offsets) -> Tensor");
 
   // An offset is the place of the maximum in its window, row * kernel_w + column: what backward
   // needs, in one byte (four for windows of more than 255 elements).

@@ -129,7 +129,7 @@ def direct_samples(layout=contiguous):
         "conv2d": (x, weight, bias, *CONV),
         "conv2d_backward_input": (grad_out, weight, [7, 8], *CONV),
         "conv2d_backward_weight": (grad_out, x, [3, 2], *CONV),
-        "conv2d_backward_bias": (grad_out,),
+        "conv2d_backward_bias": (grad_out, None),
         "max_pool2d": (x, *POOL),
         "max_pool2d_with_offsets": (x, *POOL),
         "max_pool2d_indices": (offsets, [7, 8], *POOL),

@@ -196,9 +196,17 @@ CASES = {
         "conv2d_backward_weight: expected in_channels to be divisible by groups == 2, but got 3",
     ),
     "conv2d_backward_bias rank": (
-        lambda to: ops.conv2d_backward_bias(to(x(4))),
+        lambda to: ops.conv2d_backward_bias(to(x(4)), None),
         "conv2d_backward_bias: expected grad_out to have 4 dimensions [batch, out_channels, "
         "height, width], but got [4]",
+    ),
+    "conv2d_backward_bias offsets dtype": (
+        lambda to: ops.conv2d_backward_bias(to(x()), to(x())),
+        "conv2d_backward_bias: expected offsets.dtype to be uint8 or int32, but got float32",
+    ),
+    "conv2d_backward_bias offsets shape": (
+        lambda to: ops.conv2d_backward_bias(to(x(2, 3, 6, 7)), to(x(2, 3, 6, 6).byte())),
+        "conv2d_backward_bias: expected offsets to have shape [2, 3, 6, 7], but got [2, 3, 6, 6]",
     ),
     # max_pool2d
     "max_pool2d rank": (

@@ -83,7 +83,7 @@ def test_every_kernel_is_vectorized(functions, isa):
     kernels = "sigmoid", "sigmoid_backward", "relu", "relu_backward", "sum_channels?"
     for kernel in kernels:
         for element in ("float", "double", "torchconv::bf16", "torchconv::f16"):
-            pattern = rf"torchconv::{isa}::.*\b{kernel}<{element}>\("
+            pattern = rf"torchconv::{isa}::.*\b{kernel}<{element}[,>]"
             code = "".join(c for name, c in functions.items() if re.search(pattern, name))
             assert register in code, (kernel, element)
     for element in ("float", "double"):  # those of the 16-bit types only jump to float's

@@ -102,8 +102,8 @@ def portion_bytes(most: int) -> AbstractContextManager[None]:
     """Runs a block with other portions of what :func:`torchconv.conv2d_act_pool` has in between.
 
     It makes the convolution's output, or the gradient of that, a portion at a time, which should
-    stay in the last-level cache beside as much of the input: 4 MiB unless chosen. Meant for tests
-    and for measurements on other caches.
+    stay in the cache of a core: 2 MiB for each thread unless chosen. Meant for tests and for
+    measurements on other caches.
 
     Args:
         most: Bytes of a portion, unless a few rows of an image are more.

@@ -19,8 +19,13 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
   if (out.numel() == 0) return out;
   with_float_type(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    compute_conv2d<T>({s, view4<const T>(x), view4<const T>(weight), view4<T>(out),
-                       bias ? data_of<const T>(*bias) : nullptr, bias ? bias->stride(0) : 0});
+    const Conv2dForwardArgs<T> args{s,
+                                    view4<const T>(x),
+                                    view4<const T>(weight),
+                                    view4<T>(out),
+                                    bias ? data_of<const T>(*bias) : nullptr,
+                                    bias ? bias->stride(0) : 0};
+    compute(conv2d_work<T>(args, usual_request(args.out), machine<T>()));
   });
   return out;
 }
@@ -37,8 +42,9 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
   if (leaves_inputs_unwritten(s)) grad_x.zero_();
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    compute_conv2d_backward_input<T>(
-        {s, view4<T>(grad_x), view4<const T>(weight), view4<const T>(grad_out), nullptr, 0});
+    const Conv2dBackwardInputArgs<T> args{
+        s, view4<T>(grad_x), view4<const T>(weight), view4<const T>(grad_out), nullptr, 0};
+    compute(conv2d_backward_input_work<T>(args, usual_request(args.x), machine<T>()));
   });
   return grad_x;
 }
@@ -56,30 +62,30 @@ at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tens
   if (s.batch * s.out_h * s.out_w == 0) return grad_weight.zero_();
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    using Acc = Accumulator<T>;
-    const WeightGradientWork<T> work(
+    compute_conv2d_backward_weight<T>(
         {s, view4<const T>(x), view4<T>(grad_weight), view4<const T>(grad_out), nullptr, 0});
-    if (work.chunks() == 1) return work.compute(nullptr);
-    const at::Tensor partial = empty_scratch(work.chunks(), grad_weight.numel() * sizeof(Acc));
-    work.compute(data_of<Acc>(partial));
-    add_weight_chunks(s, view4<T>(grad_weight), work.chunks(), data_of<Acc>(partial));
   });
   return grad_weight;
 }
 
-at::Tensor conv2d_backward_bias_cpu(const at::Tensor& grad_out) {
-  check_conv2d_backward_bias(grad_out);
+at::Tensor conv2d_backward_bias_cpu(const at::Tensor& grad_out,
+                                    const std::optional<at::Tensor>& offsets) {
+  check_conv2d_backward_bias<int64_t>(grad_out, offsets);
   const int64_t channels = grad_out.size(1);
   int64_t height = grad_out.size(2), width = grad_out.size(3);
-  if (grad_out.stride(2) == width * grad_out.stride(3)) {  // a plane is one long row
+  const auto joins = [&](const at::Tensor& t) { return t.stride(2) == width * t.stride(3); };
+  if (joins(grad_out) && (!offsets || joins(*offsets))) {  // a plane is one long row
     width *= height;
     height = 1;
   }
   at::Tensor grad_bias = empty_result({channels}, grad_out.options());
-  with_float_type(grad_out.scalar_type(), [&](auto type) {
+  const at::ScalarType offset_type = offsets ? offsets->scalar_type() : at::kByte;
+  with_float_and_offset_type(grad_out.scalar_type(), offset_type, [&](auto type, auto offset) {
     using T = decltype(type);
-    channel_sum<T>({grad_out.size(0), channels, height, width, view4<const T>(grad_out),
-                    data_of<T>(grad_bias)});
+    using Offset = decltype(offset);
+    channel_sum<T, Offset>({grad_out.size(0), channels, height, width, view4<const T>(grad_out),
+                            offsets ? view4<const Offset>(*offsets) : View4<const Offset>{},
+                            data_of<T>(grad_bias)});
   });
   return grad_bias;
 }

@@ -70,27 +70,29 @@ void set_allow_winograd(bool on) { winograd_allowed.store(on); }
 bool strict_accuracy() { return accuracy_strict.load(std::memory_order_relaxed); }
 void set_strict_accuracy(bool on) { accuracy_strict.store(on); }
 
-bool takes_depthwise(const Conv2dShape& s) {
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+bool takes_depthwise(const Conv2dShape& s, Conv2dAlgorithm wanted) {
   return is_depthwise(s) &&
          (wanted == Conv2dAlgorithm::kAutomatic || wanted == Conv2dAlgorithm::kDepthwise);
 }
 
 Conv2dSummary explain_forward(const Conv2dShape& s, bool channels_last, const Machine& machine) {
-  if (takes_depthwise(s)) return depthwise_summary(s);
-  return summary(plan_forward(s, channels_last, machine));
+  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+  if (takes_depthwise(s, wanted)) return depthwise_summary(s);
+  return summary(plan_forward(s, {channels_last, wanted, false}, machine));
 }
 
 Conv2dSummary explain_backward_input(const Conv2dShape& s, bool channels_last,
                                      const Machine& machine) {
-  if (takes_depthwise(s)) return depthwise_summary(s);
-  return summary(plan_backward_input(s, channels_last, machine));
+  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+  if (takes_depthwise(s, wanted)) return depthwise_summary(s);
+  return summary(plan_backward_input(s, {channels_last, wanted, false}, machine));
 }
 
 Conv2dSummary explain_backward_weight(const Conv2dShape& s, bool channels_last,
                                       const Machine& machine) {
-  if (takes_depthwise(s)) return depthwise_summary(s);
-  const Conv2dWeightPlan plan = plan_weight_gradient(s, channels_last, machine);
+  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+  if (takes_depthwise(s, wanted)) return depthwise_summary(s);
+  const Conv2dWeightPlan plan = plan_weight_gradient(s, {channels_last, wanted, false}, machine);
   const bool winograd = is_winograd(plan.algorithm);
   return {name_of(plan.algorithm),
           plan.out_channel_tile,

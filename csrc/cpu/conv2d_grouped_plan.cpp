@@ -32,11 +32,11 @@ bool sums_weights_faster(const Correlation& c, int64_t groups, const Machine& ma
 }  // namespace
 
 Conv2dPlan plan_grouped_correlation(const Correlation& c, int64_t groups, int64_t remainders,
-                                    bool channels_last, const Machine& machine) {
+                                    const Conv2dRequest& request, const Machine& machine) {
   Conv2dPlan plan{};
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
-  const bool automatic = wanted == Conv2dAlgorithm::kAutomatic;
-  if (!automatic && wanted != Conv2dAlgorithm::kGrouped) return plan;
+  const bool automatic = request.algorithm == Conv2dAlgorithm::kAutomatic;
+  const bool channels_last = request.channels_last;
+  if (!automatic && request.algorithm != Conv2dAlgorithm::kGrouped) return plan;
   if (automatic && !correlates_faster(c, groups, channels_last, machine)) return plan;
   if (c.depth() == 0 || c.out_channels == 0 || c.out_h == 0 || c.out_w == 0) return plan;
   if (c.taps() > kTileDepth || Blocks(c, kTileDepth, 1).count() > kSpanBlocks) return plan;
@@ -84,30 +84,29 @@ Conv2dPlan plan_grouped_correlation(const Correlation& c, int64_t groups, int64_
   plan.bias_elements = plan.groups * c.out_channels * 4 * lanes;
   const int64_t bytes = machine.accumulator_bytes;
   plan.scratch_bytes =
-      2 * cache_lines(kTileDepth * sizeof(int64_t)) + cache_lines(plan.weight_elements * bytes) +
-      cache_lines(plan.source_elements * bytes) + cache_lines(plan.bias_elements * bytes) +
-      cache_lines(plan.sum_elements * bytes);
+      kPackedBytes + 2 * cache_lines(kTileDepth * sizeof(int64_t)) +
+      cache_lines(plan.weight_elements * bytes) + cache_lines(plan.source_elements * bytes) +
+      cache_lines(plan.bias_elements * bytes) + cache_lines(plan.sum_elements * bytes);
   share_strips(c, groups, remainders, machine, &plan);
   return plan;
 }
 
-Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& s, bool channels_last,
+Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& s, const Conv2dRequest& request,
                                               const Machine& machine) {
   /// Pixels of a block: enough to make up for adding up the lanes, few enough for the L1 cache.
   constexpr int64_t kBlockPixels = 1024, kMostChunks = 16, kLeastTerms = 2048, kEnoughItems = 64;
   constexpr int64_t kMostPartial = int64_t(1) << 19, kMostSums = int64_t(1) << 17;
   Conv2dWeightPlan plan{};
   const Correlation c = forward_correlation(s);
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
-  const bool automatic = wanted == Conv2dAlgorithm::kAutomatic;
-  if (!automatic && wanted != Conv2dAlgorithm::kGrouped) return plan;
+  const bool automatic = request.algorithm == Conv2dAlgorithm::kAutomatic;
+  if (!automatic && request.algorithm != Conv2dAlgorithm::kGrouped) return plan;
   if (automatic && !sums_weights_faster(c, s.groups, machine)) return plan;
   if (c.taps() > kTileDepth) return plan;
 
   const int64_t lanes = machine.columns();
   const int64_t fewest = std::min(c.channels, c.out_channels);
   const int64_t groups =
-      channels_last ? std::min(s.groups, ceil_div(kChannelsTogether, fewest)) : 1;
+      request.channels_last ? std::min(s.groups, ceil_div(kChannelsTogether, fewest)) : 1;
   // A lane of a block must not have more terms than any other sum.
   const int64_t most = std::min(kBlockPixels, kTileDepth * lanes / 2);
   plan.block_images = 1;
@@ -136,6 +135,7 @@ Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& s, bool channel
     plan.block_images = clamp(std::min(most / pixels(), fit), 1, c.batch);
   }
   plan.blocks = ceil_div(c.batch, plan.block_images) * ceil_div(c.out_h, plan.block_rows);
+  plan.block_lines = (plan.block_images - 1) * c.out_h + plan.block_rows;
 
   const int64_t rows = 4, cols = std::max<int64_t>(1, machine.lanes.gemm_rows / 3);
   plan.sum_elements = groups * round_up(c.out_channels, rows) * round_up(c.depth(), cols);

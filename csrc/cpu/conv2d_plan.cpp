@@ -64,11 +64,12 @@ void share_strips(const Correlation& c, int64_t groups, int64_t remainders, cons
 }
 
 Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remainders,
-                            bool channels_last, const Machine& machine) {
-  Conv2dPlan plan = plan_grouped_correlation(c, groups, remainders, channels_last, machine);
+                            const Conv2dRequest& request, const Machine& machine) {
+  const bool channels_last = request.channels_last;
+  Conv2dPlan plan = plan_grouped_correlation(c, groups, remainders, request, machine);
   if (plan.algorithm == Conv2dAlgorithm::kGrouped) return plan;
   plan = {};
-  plan.algorithm = forced_conv2d_algorithm();
+  plan.algorithm = request.algorithm;
   plan.groups = 1;
   const bool empty = c.depth() == 0 || c.out_h == 0 || c.out_w == 0;
   if (plan.algorithm != Conv2dAlgorithm::kChannels && plan.algorithm != Conv2dAlgorithm::kPixels) {
@@ -83,7 +84,7 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
     const double direct = std::min(cost(image, Conv2dAlgorithm::kChannels, true, machine),
                                    cost(image, Conv2dAlgorithm::kPixels, true, machine));
     const double products = double(c.depth()) * c.out_channels * c.out_h * c.out_w;
-    const Conv2dPlan winograd = plan_winograd_correlation(c, groups, remainders, machine,
+    const Conv2dPlan winograd = plan_winograd_correlation(c, groups, remainders, request, machine,
                                                           direct * products / machine.terms);
     if (winograd.algorithm != Conv2dAlgorithm::kAutomatic) return winograd;
   }
@@ -121,7 +122,8 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
   const auto packed_depth = [&](const Correlation& some) {
     return ceil_div(some.channels, machine.terms) * some.taps();
   };
-  plan.keep_weights = plan.strips > 1 && packed_depth(c) * packed_channels * bytes <= kKeptWeights;
+  plan.keep_weights = (plan.strips > 1 || request.keeps_weights) &&
+                      packed_depth(c) * packed_channels * bytes <= kKeptWeights;
   // Correlations with a tap less per dimension have more channels in a block.
   for (int64_t fewer = 0; fewer < 4; ++fewer) {
     Correlation some = c;
@@ -152,25 +154,28 @@ Conv2dPlan plan_correlation(const Correlation& c, int64_t groups, int64_t remain
     plan.totals = plan.totals || blocks.count() > kSpanBlocks;
   }
   plan.bias_elements = plan.channel_tile * (pixels ? panel : 1);
-  plan.scratch_bytes =
-      2 * cache_lines(kTileDepth * sizeof(int64_t)) + cache_lines(plan.weight_elements * bytes) +
-      cache_lines(plan.source_elements * bytes) + cache_lines(plan.bias_elements * bytes) +
-      (plan.totals ? 2 : 1) * cache_lines(plan.sum_elements * bytes);
+  plan.scratch_bytes = kPackedBytes + 2 * cache_lines(kTileDepth * sizeof(int64_t)) +
+                       cache_lines(plan.weight_elements * bytes) +
+                       cache_lines(plan.source_elements * bytes) +
+                       cache_lines(plan.bias_elements * bytes) +
+                       (plan.totals ? 2 : 1) * cache_lines(plan.sum_elements * bytes);
   return plan;
 }
 
-Conv2dPlan plan_forward(const Conv2dShape& s, bool channels_last, const Machine& machine) {
-  return plan_correlation(forward_correlation(s), s.groups, 1, channels_last, machine);
+Conv2dPlan plan_forward(const Conv2dShape& s, const Conv2dRequest& request,
+                        const Machine& machine) {
+  return plan_correlation(forward_correlation(s), s.groups, 1, request, machine);
 }
 
-Conv2dPlan plan_backward_input(const Conv2dShape& s, bool channels_last, const Machine& machine) {
+Conv2dPlan plan_backward_input(const Conv2dShape& s, const Conv2dRequest& request,
+                               const Machine& machine) {
   const int64_t remainders = std::min(s.stride_h, s.in_h) * std::min(s.stride_w, s.in_w);
   Correlation largest = backward_correlation(s, 0, 0);
   if (remainders > 1) {
     largest.h = most_backward_taps(s.kernel_h, s.stride_h, s.dilation_h);
     largest.w = most_backward_taps(s.kernel_w, s.stride_w, s.dilation_w);
   }
-  return plan_correlation(largest, s.groups, remainders, channels_last, machine);
+  return plan_correlation(largest, s.groups, remainders, request, machine);
 }
 
 }  // namespace torchconv

@@ -21,6 +21,13 @@ enum class Conv2dAlgorithm {
   kWinograd4,  // of 4 x 4
 };
 
+/// What a plan is asked for beside a shape.
+struct Conv2dRequest {
+  bool channels_last;         // of what the kernel reads and writes
+  Conv2dAlgorithm algorithm;  // kAutomatic: the one that is found fastest
+  bool keeps_weights;         // the same scratch and weights serve further calls of this kind
+};
+
 /// Of Winograd's algorithm.
 struct WinogradPlan {
   int64_t outputs;      // of a tile, in each dimension
@@ -45,6 +52,10 @@ struct Conv2dPlan {
   int64_t scratch_bytes;
 };
 
+/// The scratch of such a plan begins with the number of the weights that lie packed in it, or -1.
+constexpr int64_t kPackedBytes = 64;
+inline void forget_weights(void* scratch) { *static_cast<int64_t*>(scratch) = -1; }
+
 /// The gradient of the weight: what lies in the lanes, the blocks of pixels that are summed at a
 /// time, the chunks of blocks that may be summed by different threads, and the tiles of the result.
 /// All but the tiles follow from the shape and the instruction set alone, for they order the sum.
@@ -53,6 +64,7 @@ struct Conv2dWeightPlan {
   int64_t groups;                 // of kGrouped: that an item of work takes together
   bool output_channels_in_lanes;  // of kPixels
   int64_t block_images, block_rows, block_cols, blocks;
+  int64_t block_lines;  // from the first row of grad_out in a block to the last, of all images
   int64_t chunks;
   int64_t out_channel_tile, in_channel_tile, in_channel_tiles, tap_rows, tap_cols, tiles;
   int64_t sum_row;
@@ -64,31 +76,34 @@ struct Conv2dWeightPlan {
   int64_t scratch_bytes;
 };
 
-Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, bool channels_last,
+Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& shape, const Conv2dRequest& request,
                                       const Machine& machine);
 
 /// For `groups` times as many correlations as there are remainders of the stride, none larger than
 /// the given one.
 Conv2dPlan plan_correlation(const Correlation& correlation, int64_t groups, int64_t remainders,
-                            bool channels_last, const Machine& machine);
+                            const Conv2dRequest& request, const Machine& machine);
 
 /// The same for groups of few channels (kernels/grouped.h). Its algorithm is kAutomatic where that
 /// is not forced and slower, or strips of the image would be too large.
 Conv2dPlan plan_grouped_correlation(const Correlation& correlation, int64_t groups,
-                                    int64_t remainders, bool channels_last, const Machine& machine);
+                                    int64_t remainders, const Conv2dRequest& request,
+                                    const Machine& machine);
 
 /// The same by Winograd's algorithm (kernels/winograd_correlate.h); kAutomatic where it cannot be
 /// taken, or is hardly faster than `direct`, in multiplications of an image.
 Conv2dPlan plan_winograd_correlation(const Correlation& correlation, int64_t groups,
-                                     int64_t remainders, const Machine& machine, double direct);
+                                     int64_t remainders, const Conv2dRequest& request,
+                                     const Machine& machine, double direct);
 
 /// As plan_winograd_correlation.
-Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& shape, const Machine& machine,
+Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& shape,
+                                               const Conv2dRequest& request, const Machine& machine,
                                                double direct);
 
 /// kAutomatic where that is not forced and slower, or strips would be too large.
-Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& shape, bool channels_last,
-                                              const Machine& machine);
+Conv2dWeightPlan plan_grouped_weight_gradient(const Conv2dShape& shape,
+                                              const Conv2dRequest& request, const Machine& machine);
 
 /// From one channel to the next in a strip and in its sums: whole vectors, one of them to spare for
 /// those that begin anywhere, and so many that channels do not meet in the same cache sets.
@@ -100,7 +115,7 @@ inline int64_t grouped_pitch(int64_t elements, int64_t lanes) {
 void share_strips(const Correlation& correlation, int64_t groups, int64_t remainders,
                   const Machine& machine, Conv2dPlan* plan);
 
-/// The algorithm that all plans take, if they can; kAutomatic: each what it finds fastest. By name,
+/// The algorithm that a user wants of all plans that can take it. By name,
 /// force_conv2d_algorithm throws std::invalid_argument for one that there is not.
 Conv2dAlgorithm forced_conv2d_algorithm();
 std::string forced_conv2d_algorithm_name();
@@ -126,11 +141,12 @@ Conv2dSummary explain_backward_input(const Conv2dShape& shape, bool channels_las
 Conv2dSummary explain_backward_weight(const Conv2dShape& shape, bool channels_last,
                                       const Machine& machine);
 
-/// Whether a convolution goes a channel at a time.
-bool takes_depthwise(const Conv2dShape& shape);
+/// Whether a convolution goes a channel at a time, as nothing but kAutomatic and kDepthwise let it.
+bool takes_depthwise(const Conv2dShape& shape, Conv2dAlgorithm wanted);
 
-Conv2dPlan plan_forward(const Conv2dShape& shape, bool channels_last, const Machine& machine);
-Conv2dPlan plan_backward_input(const Conv2dShape& shape, bool channels_last,
+Conv2dPlan plan_forward(const Conv2dShape& shape, const Conv2dRequest& request,
+                        const Machine& machine);
+Conv2dPlan plan_backward_input(const Conv2dShape& shape, const Conv2dRequest& request,
                                const Machine& machine);
 
 }  // namespace torchconv

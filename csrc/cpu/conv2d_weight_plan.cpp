@@ -14,17 +14,17 @@ double filled_rows(int64_t rows, const Machine& machine) {
 
 }  // namespace
 
-Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, bool channels_last,
+Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Conv2dRequest& request,
                                       const Machine& machine) {
   constexpr int64_t kMostSums = int64_t(1) << 17, kMostPartial = int64_t(1) << 19;
   constexpr double kMostStrip = 1 << 18;
   constexpr int64_t kMostChunks = 16, kLeastTerms = 2048, kWorthSplitting = 16;
   const Correlation c = forward_correlation(s);
   const int64_t lanes = machine.columns(), taps = c.taps();
-  Conv2dWeightPlan plan = plan_grouped_weight_gradient(s, channels_last, machine);
+  Conv2dWeightPlan plan = plan_grouped_weight_gradient(s, request, machine);
   if (plan.algorithm == Conv2dAlgorithm::kGrouped) return plan;
   const double products = double(c.depth()) * c.out_channels * c.out_h * c.out_w;
-  plan = plan_winograd_weight_gradient(s, machine, products / machine.terms);
+  plan = plan_winograd_weight_gradient(s, request, machine, products / machine.terms);
   if (plan.algorithm != Conv2dAlgorithm::kAutomatic) return plan;
   plan = {};
 
@@ -41,10 +41,12 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, bool channels_last,
   }
   plan.block_images = std::min(c.batch, plan.block_images);
 
+  plan.block_lines = (plan.block_images - 1) * c.out_h + plan.block_rows;
+
   const auto filled = [lanes](int64_t channels) {
     return static_cast<double>(channels) / round_up(channels, lanes);
   };
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
+  const Conv2dAlgorithm wanted = request.algorithm;
   const bool faster = filled(c.out_channels) * filled_rows(s.kernel_w, machine) >
                       filled(c.channels) * filled_rows(c.out_channels, machine);
   // Such strips hold all rows and columns, also those between the steps of a stride.

@@ -87,6 +87,8 @@ inline DepthwiseBands depthwise_bands(const DepthwiseLine& h, const DepthwiseLin
 /// rows.
 constexpr int64_t kDepthwiseBlock = 256;
 constexpr int64_t kDepthwiseRows = 8;
+/// Rows of grad_out that its weight gradient takes at a time, at most.
+constexpr int64_t kDepthwiseGradRows = 2;
 /// Channels that are turned at a time, a whole number of vectors of any type, and the most pixels
 /// in their planes. With a stride of 2, rows would have to be split, and more planes are turned.
 constexpr int64_t kDepthwiseTurned = 16;

@@ -89,6 +89,18 @@ inline int64_t depthwise_weight_chunks(const Conv2dShape& s, DepthwiseLanes lane
   return chunks < 1 ? 1 : chunks;
 }
 
+/// Rows of grad_out that are read at a time, and their channels.
+inline int64_t depthwise_weight_lines(const Conv2dShape& s, DepthwiseLanes lanes) {
+  return lanes == DepthwiseLanes::pixels ? depthwise_bands(forward_rows(s), forward_columns(s)).rows
+         : lanes == DepthwiseLanes::channels ? kDepthwiseGradRows
+                                             : s.out_h;
+}
+inline int64_t depthwise_weight_channels(DepthwiseLanes lanes) {
+  return lanes == DepthwiseLanes::pixels     ? 1
+         : lanes == DepthwiseLanes::channels ? kDepthwiseBlock
+                                             : kDepthwiseTurned;
+}
+
 /// Items of the weight gradient: (output channel or block of channels, chunk).
 inline int64_t depthwise_weight_items(const Conv2dShape& s, int64_t chunks, DepthwiseLanes lanes) {
   return chunks * depthwise_weight_blocks(s, lanes);

@@ -44,6 +44,19 @@ auto with_real_type(at::ScalarType dtype, const Fn& fn) {
   }
 }
 
+/// Calls fn(Offset{}) with the type of the offsets.
+template <class Fn>
+void with_offset_type(at::ScalarType dtype, const Fn& fn) {
+  dtype == at::kByte ? fn(uint8_t{}) : fn(int32_t{});
+}
+
+/// Calls fn(T{}, Offset{}) for what has a gradient.
+template <class Fn>
+void with_float_and_offset_type(at::ScalarType dtype, at::ScalarType offsets, const Fn& fn) {
+  with_float_type(
+      dtype, [&](auto type) { with_offset_type(offsets, [&](auto offset) { fn(type, offset); }); });
+}
+
 template <class T>
 T* data_of(const at::Tensor& tensor) {
   return static_cast<T*>(std::is_const_v<T> ? const_cast<void*>(tensor.const_data_ptr())

@@ -95,6 +95,17 @@ using Conv2dForwardArgs = Conv2dArgs<const T, const T, T>;
 template <class T>
 using Conv2dBackwardInputArgs = Conv2dArgs<T, const T, const T>;
 
+/// A tensor that exists a few rows at a time. Rows are numbered on from image to image.
+template <class T>
+class RowsOnDemand {
+ public:
+  virtual ~RowsOnDemand() = default;
+  /// A view of the tensor of which rows [first, last) of some channels may be read, until the next
+  /// call. Next, in order, rows up to `end` will be asked for.
+  virtual View4<const T> view(int64_t first, int64_t last, int64_t end, int64_t channel,
+                              int64_t channels) = 0;
+};
+
 /// The weight gradient sums over batch · out_h · out_w terms. The sum is cut into `chunks` pieces,
 /// fixed by the shape, whose partial results, each laid out as grad_weight, are added in order.
 template <class T>
@@ -102,15 +113,26 @@ struct Conv2dBackwardWeightArgs {
   Conv2dArgs<const T, T, const T> conv;
   int64_t chunks;
   Accumulator<T>* partial;  // nullptr when chunks == 1
+  RowsOnDemand<T>* rows;    // those of conv.out; nullptr: it exists
+
+  /// conv.out for the reader of some of its rows, as RowsOnDemand::view.
+  View4<const T> grad_out(int64_t first, int64_t last, int64_t end, int64_t channel,
+                          int64_t channels) const {
+    return rows == nullptr ? conv.out : rows->view(first, last, end, channel, channels);
+  }
 };
 
-/// out[c] = Σ x[n, c, h, w], the gradient of a bias.
-template <class T>
+/// out[c] = Σ x[n, c, h, w], the gradient of a bias; where offsets are given, without the elements
+/// whose offset is -1.
+template <class T, class Offset>
 struct ChannelSumArgs {
   int64_t batch, channels, height, width;
   View4<const T> x;
+  View4<const Offset> offsets;
   T* out;
 };
+template <class T, class Offset>
+using ChannelSumKernel = void (*)(const ChannelSumArgs<T, Offset>&, int64_t begin, int64_t end);
 
 /// Pooling and its relatives: x to out, and back from grad_out (in the place of out) to grad_x (in
 /// that of x). `offsets` is written by max_pool2d, if not nullptr, and read by the others.
@@ -181,9 +203,10 @@ struct FloatKernels {
 
   ProductKernels<T> products;
   DepthwiseKernels<T> depthwise;
-  void (*channel_sum)(const ChannelSumArgs<T>&, int64_t begin, int64_t end);  // over channels
 
-  MaxPool2dKernel<T, uint8_t> max_pool2d_8;  // by the bits of an offset
+  ChannelSumKernel<T, uint8_t> channel_sum_8;  // over channels; by the bits of an offset
+  ChannelSumKernel<T, int32_t> channel_sum_32;
+  MaxPool2dKernel<T, uint8_t> max_pool2d_8;
   MaxPool2dKernel<T, int32_t> max_pool2d_32;
   PoolGradientKernels<T, uint8_t> pool_gradients_8;
   PoolGradientKernels<T, int32_t> pool_gradients_32;

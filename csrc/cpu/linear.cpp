@@ -24,7 +24,7 @@ at::Tensor linear_backward_bias_cpu(const at::Tensor& grad_out) {
   with_float_type(grad_out.scalar_type(), [&](auto type) {
     using T = decltype(type);
     const View4<const T> x{data_of<const T>(rows), 0, rows.stride(1), 0, rows.stride(0)};
-    channel_sum<T>({1, channels, 1, rows.size(0), x, data_of<T>(grad_bias)});
+    channel_sum<T, uint8_t>({1, channels, 1, rows.size(0), x, {}, data_of<T>(grad_bias)});
   });
   return grad_bias;
 }

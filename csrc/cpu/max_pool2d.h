@@ -6,19 +6,6 @@
 
 namespace torchconv {
 
-/// Calls fn(Offset{}) with the type of the offsets.
-template <class Fn>
-void with_offset_type(at::ScalarType dtype, const Fn& fn) {
-  dtype == at::kByte ? fn(uint8_t{}) : fn(int32_t{});
-}
-
-/// Calls fn(T{}, Offset{}) for what has a gradient.
-template <class Fn>
-void with_float_and_offset_type(at::ScalarType dtype, at::ScalarType offsets, const Fn& fn) {
-  with_float_type(
-      dtype, [&](auto type) { with_offset_type(offsets, [&](auto offset) { fn(type, offset); }); });
-}
-
 /// Runs a kernel over the rows of out, or of x where the result is a gradient of x.
 template <class Args, class Kernel>
 void parallel_pooling(const Args& args, bool over_x, Kernel* kernel) {

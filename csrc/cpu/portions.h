@@ -72,6 +72,9 @@ class Portions {
     row_portions_ = ceil_div(rows, rows_at_once_);
   }
 
+  /// Whether there are enough for threads to share them evenly.
+  bool fill(int64_t threads) const { return count() >= 4 * threads || count() % threads == 0; }
+
   int64_t count() const { return ceil_div(images_, images_at_once_) * row_portions_; }
   Portion operator[](int64_t index) const {
     const int64_t image = index / row_portions_ * images_at_once_;

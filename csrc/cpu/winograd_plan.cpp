@@ -37,11 +37,11 @@ double cost(const Correlation& c, int64_t m, const Machine& machine) {
 }
 
 /// From the sizes of an image alone: neither batch, nor threads, nor the layout enter.
-Conv2dAlgorithm choose(const Correlation& c, const Machine& machine, double direct) {
+Conv2dAlgorithm choose(const Correlation& c, Conv2dAlgorithm wanted, const Machine& machine,
+                       double direct) {
   constexpr Conv2dAlgorithm kNone = Conv2dAlgorithm::kAutomatic;
   constexpr Conv2dAlgorithm kTwo = Conv2dAlgorithm::kWinograd2, kFour = Conv2dAlgorithm::kWinograd4;
   constexpr double kWorthIt = 0.85;  // estimates are hardly better
-  const Conv2dAlgorithm wanted = forced_conv2d_algorithm();
   const bool five = c.h.count == 5;
   if (wanted == kTwo || wanted == kFour) return five ? kTwo : wanted;
   if (wanted != kNone || !allow_winograd() || (five && strict_accuracy())) return kNone;
@@ -55,10 +55,11 @@ Conv2dAlgorithm choose(const Correlation& c, const Machine& machine, double dire
 }  // namespace
 
 Conv2dPlan plan_winograd_correlation(const Correlation& c, int64_t groups, int64_t remainders,
-                                     const Machine& machine, double direct) {
+                                     const Conv2dRequest& request, const Machine& machine,
+                                     double direct) {
   Conv2dPlan plan{};
   if (!takes_winograd(c, remainders)) return plan;
-  plan.algorithm = choose(c, machine, direct);
+  plan.algorithm = choose(c, request.algorithm, machine, direct);
   if (plan.algorithm == Conv2dAlgorithm::kAutomatic) return plan;
   const int64_t m = plan.algorithm == Conv2dAlgorithm::kWinograd4 ? 4 : 2;
   const int64_t n = m + c.h.count - 1, matrices = n * n;
@@ -91,7 +92,7 @@ Conv2dPlan plan_winograd_correlation(const Correlation& c, int64_t groups, int64
   plan.items = groups * plan.tiles * plan.strips;
   plan.work = double(plan.channel_tile) * c.channels * matrices * winograd.strip_tiles;
 
-  plan.keep_weights = few && plan.strips > 1;
+  plan.keep_weights = few && (plan.strips > 1 || request.keeps_weights);
   plan.weight_elements = plan.keep_weights ? all_blocks(plan.channel_tile) : block;
   const int64_t rows = matrices * winograd_rows(winograd.strip_tiles);
   plan.source_elements = rows * winograd_row(c.channels, lanes);
@@ -101,19 +102,20 @@ Conv2dPlan plan_winograd_correlation(const Correlation& c, int64_t groups, int64
   winograd.tap_elements = kWinogradTaps * c.taps() * panel;
   winograd.line_elements = n * ((kWinogradRun - 1) * m + n) * lanes;
   plan.scratch_bytes =
-      2 * cache_lines(kTileDepth * sizeof(int64_t)) + cache_lines(plan.weight_elements * bytes) +
-      cache_lines(plan.source_elements * bytes) + cache_lines(plan.bias_elements * bytes) +
-      cache_lines(winograd.tap_elements * bytes) + cache_lines(winograd.line_elements * bytes) +
+      kPackedBytes + 2 * cache_lines(kTileDepth * sizeof(int64_t)) +
+      cache_lines(plan.weight_elements * bytes) + cache_lines(plan.source_elements * bytes) +
+      cache_lines(plan.bias_elements * bytes) + cache_lines(winograd.tap_elements * bytes) +
+      cache_lines(winograd.line_elements * bytes) +
       (plan.totals ? 2 : 1) * cache_lines(plan.sum_elements * bytes);
   return plan;
 }
 
-Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& s, const Machine& machine,
-                                               double direct) {
+Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& s, const Conv2dRequest& request,
+                                               const Machine& machine, double direct) {
   Conv2dWeightPlan plan{};
   const Correlation c = forward_correlation(s);
   if (!takes_winograd(c, 1)) return plan;
-  plan.algorithm = choose(c, machine, direct);
+  plan.algorithm = choose(c, request.algorithm, machine, direct);
   if (plan.algorithm == Conv2dAlgorithm::kAutomatic) return plan;
   const int64_t m = plan.algorithm == Conv2dAlgorithm::kWinograd4 ? 4 : 2;
   const int64_t n = m + c.h.count - 1, matrices = n * n;
@@ -140,6 +142,7 @@ Conv2dWeightPlan plan_winograd_weight_gradient(const Conv2dShape& s, const Machi
       clamp(kMostStripBytes / (matrices * bytes * (in_tile + out_tile)), 24, kMostStripTiles);
   plan.winograd.strip_tiles = ceil_div(per_chunk, ceil_div(per_chunk, most_tiles));
   plan.blocks = ceil_div(tiles, plan.winograd.strip_tiles);
+  plan.block_lines = m * (ceil_div(plan.winograd.strip_tiles - 1, ceil_div(c.out_w, m)) + 1);
   plan.chunks = ceil_div(plan.blocks, ceil_div(plan.blocks, plan.chunks));
 
   const int64_t in_parts = ceil_div(c.channels, in_tile);

@@ -39,8 +39,9 @@ at::Tensor conv2d_backward_weight_meta(const at::Tensor& grad_out, const at::Ten
                           grad_out.options().memory_format(common_format(grad_out, x)));
 }
 
-at::Tensor conv2d_backward_bias_meta(const at::Tensor& grad_out) {
-  check_conv2d_backward_bias(grad_out);
+at::Tensor conv2d_backward_bias_meta(const at::Tensor& grad_out,
+                                     const std::optional<at::Tensor>& offsets) {
+  check_conv2d_backward_bias<SymInt>(grad_out, offsets);
   return at::empty_symint({grad_out.sym_size(1)}, grad_out.options());
 }
 

@@ -39,7 +39,7 @@ def calls_of(
             t.requires_grad_(wanted) for t, wanted in zip(given, case.wants_gradient(), strict=True)
         ]
         for side in sides:
-            function = case.ours if side == "ours" else case.native
+            function: Function = getattr(case, side)
             if step == "forward":
                 calls[layout, side] = _forward(function, leaves)
             else:

@@ -34,10 +34,12 @@ SHAPES = {
     "pool": "N=8,C=64,H=112,W=112,R=3,S=3,stride=2,pad=1 (batch, channels, height, width, window); "
     "C, H and R must be given, stride is R by default",
     "sigmoid": "size=1000000 (elements)",
+    "block": "that of conv and of a square window, pool=2,pool_stride=2, which moves by its size",
 }
 BATCHES = {
     "conv": "4 and 8, or the table's own where it is smaller",
     "pool": "4 and 8, or the table's own where it is smaller",
+    "block": "4 and 8, or the table's own where it is smaller",
     "linear": "the table's own",
     **dict.fromkeys(("net", "memory"), "64 for lenet, 4 for vgg_16, 8 for the others"),
 }

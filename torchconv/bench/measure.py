@@ -38,7 +38,7 @@ def measure(
         return row
     for step in STEPS:
         row.work[step] = case.bytes(step, dtype.itemsize) or case.flops(step)
-        calls = calls_of(case, options, step, ("ours", "native"))
+        calls = calls_of(case, options, step, case.sides)
         for (layout, side), times in interleave(calls, options.seconds, options.device).items():
             row.timings.append(Timing(step, layout, side, times))
     for name in peers:

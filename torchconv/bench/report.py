@@ -10,6 +10,8 @@ from torchconv.bench.errors import optional
 from torchconv.bench.huge_pages import SIDE as WITH_THP
 from torchconv.bench.results import STEPS, Row, geometric_mean, worst
 
+UNFUSED = "unfused"
+
 LEGEND = """\
 Medians in milliseconds. A ratio is native's time divided by ours: above 1, ours is faster.
 NCHW: contiguous tensors; NHWC: channels_last. best: native's time in the layout that is fastest for
@@ -21,6 +23,8 @@ float64, relative to the sum of the absolute values of the terms that are added 
 LEGEND_MEMORY = """\
 native+THP: torch with THP_MEM_ALLOC_ENABLE=1, its own huge pages, in its fastest layout;
 ratio+THP: the same divided by ours, which has them by default."""
+LEGEND_UNFUSED = """\
+unfused: torchconv's operators one after the other; fusion: the same divided by ours."""
 LEGEND_PEAK = """\
 GFLOP/s and share of peak: ours in its fastest layout; peak: multiply-adds in registers, here"""
 LEGEND_NET = """\
@@ -60,6 +64,8 @@ class Report:
             parts = [LEGEND.partition("\nerror:")[0], LEGEND_NET]
         if any(row.memory_bound for row in self.rows):
             parts.append(LEGEND_MEMORY)
+        if self._sides(UNFUSED):
+            parts.append(LEGEND_UNFUSED)
         if not math.isnan(self.peak):
             parts.append(f"{LEGEND_PEAK} {self.peak:.0f} GFLOP/s.")
         return "\n".join(parts)
@@ -101,11 +107,16 @@ class Report:
             line["error"] = scientific(errors["ours"])
             line["native's"] = scientific(errors["native"])
         sides = dict.fromkeys(t.side for t in row.timings)
+        if UNFUSED in sides:
+            for layout in layouts:
+                tag = f" {LAYOUT_NAMES[layout]}" if len(layouts) > 1 else ""
+                line[f"{UNFUSED}{tag}"] = milliseconds(row.seconds(step, UNFUSED, layout))
+                line[f"fusion{tag}"] = ratio_text(row.ratio(step, layout, UNFUSED))
         if WITH_THP in sides:
             line[WITH_THP] = milliseconds(row.seconds(step, WITH_THP))
             line["ratio+THP"] = ratio_text(row.ratio(step, side=WITH_THP))
         for side in sides:
-            if side not in ("ours", "native", WITH_THP) and step == "forward":
+            if side not in ("ours", "native", UNFUSED, WITH_THP) and step == "forward":
                 line[side] = milliseconds(row.seconds(step, side))
         if (old := self.old.get(row.key)) is not None:
             line["old/new"] = ratio_text(_speedup(old, row, step, layouts))
@@ -120,6 +131,10 @@ class Report:
             lines += [f"{row.label} ({row.shape}): {note}" for note in row.notes]
         lines += [f"--compare: {difference}" for difference in self.old_differs]
         return "\n".join(lines)
+
+    def _sides(self, side: str) -> list[Row]:
+        """The rows that have it."""
+        return [row for row in self.rows if any(t.side == side for t in row.timings)]
 
     def _summary_of(self, step: str) -> list[str]:
         timed = [row for row in self.rows if not math.isnan(row.ratio(step))]
@@ -138,6 +153,12 @@ class Report:
                 mean = geometric_mean(row.ratio(step, layout) for row in timed)
                 means.append(f"{LAYOUT_NAMES[layout]} {ratio_text(mean)}")
             lines.append(f"{name}: within one layout, {', '.join(means)}")
+        if fused := self._sides(UNFUSED):
+            means = []
+            for layout in layouts:
+                mean = geometric_mean(row.ratio(step, layout, UNFUSED) for row in fused)
+                means.append(f"{LAYOUT_NAMES[layout]} {ratio_text(mean)}")
+            lines.append(f"{name}: fusion has the geometric mean {', '.join(means)}")
         for text, short in (("worst", True), ("worst from 300 µs on", False)):
             if (row := worst(timed, step, short)) is not None:
                 ratio = ratio_text(row.ratio(step))

@@ -12,12 +12,11 @@ from torchconv.bench.calls import Options
 from torchconv.bench.networks import NETWORKS
 from torchconv.bench.results import Row, Timing
 from torchconv.bench.timing import interleave
+from torchconv.bench.verify import most_detours
 
 _SIDES = ("ours", "native")
 # So small that a network which sees the same batch again and again has still something to learn.
 _LEARNING_RATE = 1e-4
-# Differences of gradients that flipped activations explain; torch's own two layouts have them, too.
-_MOST, _MOST_IN_16_BITS = 0.1, 0.75
 _FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -88,8 +87,7 @@ def measure_training(name: str, batch: int, options: Options) -> Row:
     """Verifies and times a training step of one network.
 
     The losses of the first step must agree within rounding. Its gradients are only looked at
-    coarsely, by the norm of their difference beside the norm of the gradient: where an activation
-    lies within rounding of zero, or a maximum has a rival, a gradient takes another way.
+    coarsely, by the norm of their difference beside the norm of the gradient, as most_detours says.
 
     Args:
         name: One of :data:`torchconv.bench.networks.NETWORKS`.
@@ -142,7 +140,7 @@ def _disagreement(row: Row, sides: dict[str, Training], layout: str) -> str:
     dtype = sides["ours"].images.dtype
     if not loss <= loss_tolerance(dtype):
         return f"loss, {layout}: {losses[0]:.8g} instead of {losses[1]:.8g}"
-    if not gradient <= (_MOST_IN_16_BITS if dtype.itemsize < 4 else _MOST):
+    if not gradient <= most_detours(dtype):
         return f"gradients, {layout}: the difference is {gradient:.2g} of a parameter's gradient"
     return ""
 

@@ -15,14 +15,17 @@ def is_forward_mode() -> bool:
     return forward_ad._current_level >= 0
 
 
-def saved_primals(ctx: Any) -> list[Tensor]:
+def saved_primals(ctx: Any) -> list[Any]:
     """What jvp works with: the tensors kept for it, without the tangents that they have themselves.
 
     torch forgets these tensors as soon as jvp has run or is not needed, so keeping them is free.
     """
     # The level is named because a jvp that torch.compile takes apart enters it behind forward_ad's
     # back. Levels do not nest in torch; nested jvps of torch.func bring their own.
-    return [forward_ad.unpack_dual(tensor, level=0).primal for tensor in ctx.saved_tensors]
+    return [
+        None if tensor is None else forward_ad.unpack_dual(tensor, level=0).primal
+        for tensor in ctx.saved_tensors
+    ]
 
 
 def nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:

@@ -47,7 +47,7 @@ class Conv2dFunction(OperatorFunction):
         if needs_weight:
             grad_weight = _backward_weight(grad_out, x, ctx.kernel_size, *ctx.geometry)
         if needs_bias:
-            grad_bias = _backward_bias(grad_out)
+            grad_bias = _backward_bias(grad_out, None)
         return grad_x, grad_weight, grad_bias, None, None, None, None
 
     @staticmethod

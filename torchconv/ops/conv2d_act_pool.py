@@ -10,6 +10,7 @@ from torchconv.ops._conv2d_vmap import vmap_convolution
 from torchconv.ops._derivatives import product_rule, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, in_front
+from torchconv.ops.conv2d_backward import where_found
 from torchconv.ops.pool_window import PoolWindow, window_arguments
 
 _conv2d_act_pool = operator("conv2d_act_pool")
@@ -65,7 +66,7 @@ class Conv2dActPoolFunction(OperatorFunction):
         if needs_weight:
             grads[1] = _backward_weight(grad_out, offsets, x, ctx.kernel_size, *rest)
         if needs_bias:
-            grads[2] = _backward_bias(_where_found(grad_out, offsets))
+            grads[2] = _backward_bias(grad_out, offsets)
         return tuple(grads)
 
     @staticmethod
@@ -78,7 +79,7 @@ class Conv2dActPoolFunction(OperatorFunction):
         shift = None if bias_t is None else bias_t[:, None, None].expand(offsets.shape)
         gathered = total(
             None if tangent is None else _gather(tangent, offsets, *ctx.window),
-            None if shift is None else _where_found(shift, offsets),
+            None if shift is None else where_found(shift, offsets),
         )
         if gathered is not None and ctx.is_sigmoid:
             gathered = _sigmoid_backward(gathered, *out)
@@ -104,11 +105,6 @@ class Conv2dActPoolFunction(OperatorFunction):
 
         given = {"x": (x, x_dim), "weight": (weight, weight_dim)}
         return vmap_convolution(call, info, "out", groups, **given)
-
-
-def _where_found(x: Tensor, offsets: Tensor) -> Tensor:
-    """Zero where an offset points nowhere."""
-    return x.masked_fill(offsets == (255 if offsets.element_size() == 1 else -1), 0)
 
 
 register("conv2d_act_pool", lambda *args: _with_offsets(*args)[0], autocast=True)

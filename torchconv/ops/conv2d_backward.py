@@ -105,24 +105,39 @@ class Conv2dBackwardWeightFunction(OperatorFunction):
 
 @differentiates("conv2d_backward_bias")
 class Conv2dBackwardBiasFunction(OperatorFunction):
-    """Differentiates grad_bias = Σ grad_out over batch, height and width."""
+    """Differentiates grad_bias = Σ grad_out over batch, height and width, where offsets point."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        grad_out, offsets = inputs
         ctx.set_materialize_grads(False)
-        ctx.shape = inputs[0].shape
+        ctx.shape = grad_out.shape
+        ctx.save_for_backward(offsets)
+        ctx.save_for_forward(offsets)
 
     @staticmethod
-    def backward(ctx: Any, grad_grad_bias: Tensor | None) -> Tensor | None:
+    def backward(ctx: Any, grad_grad_bias: Tensor | None) -> tuple[Tensor | None, None]:
         if grad_grad_bias is None:
-            return None
-        return grad_grad_bias[:, None, None].expand(ctx.shape)
+            return None, None
+        (offsets,) = ctx.saved_tensors
+        spread = grad_grad_bias[:, None, None].expand(ctx.shape)
+        return spread if offsets is None else where_found(spread, offsets), None
 
     @staticmethod
-    def jvp(ctx: Any, grad_out_t: Tensor) -> Tensor:
-        return _backward_bias(grad_out_t)
+    def jvp(ctx: Any, grad_out_t: Tensor, _: None) -> Tensor:
+        return _backward_bias(grad_out_t, *saved_primals(ctx))
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], grad_out: Tensor) -> tuple[Tensor, int]:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, offsets: Tensor | None
+    ) -> tuple[Tensor, int]:
         size = info.batch_size
-        return unfold(_backward_bias(fold(grad_out, in_dims[0], 1, size)), 0, size)
+        grad_out = fold(grad_out, in_dims[0], 1, size)
+        if offsets is not None:
+            offsets = fold(offsets, in_dims[1], 1, size)
+        return unfold(_backward_bias(grad_out, offsets), 0, size)
+
+
+def where_found(x: Tensor, offsets: Tensor) -> Tensor:
+    """Zero where an offset points nowhere."""
+    return x.masked_fill(offsets == (255 if offsets.element_size() == 1 else -1), 0)

@@ -11,6 +11,7 @@
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/depthwise.h"
+#include "cpu/kernels/offsets.h"
 #include "cpu/kernels/channel_sum.h"
 #include "cpu/kernels/max_pool2d_windows.h"
 #include "cpu/kernels/max_pool2d_channels.h"
@@ -39,7 +40,8 @@ constexpr FloatKernels<T> float_kernels() {
           .relu_backward = relu_backward<T>,
           .products = product_kernels<T>(),
           .depthwise = depthwise_kernels<T>(),
-          .channel_sum = channel_sum<T>,
+          .channel_sum_8 = channel_sum<T, uint8_t>,
+          .channel_sum_32 = channel_sum<T, int32_t>,
           .max_pool2d_8 = max_pool2d<T, uint8_t>,
           .max_pool2d_32 = max_pool2d<T, int32_t>,
           .pool_gradients_8 = pool_gradient_kernels<T, uint8_t>(),

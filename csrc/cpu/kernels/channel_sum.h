@@ -34,40 +34,49 @@ struct Chains {
   }
   friend Chains operator+(Chains a, const Chains& b) { return a += b; }
 };
-// The first n elements at p, zeros beyond.
-template <class T>
-inline Chains<Accumulator<T>> load_chains(const T* p, int64_t n) {
+// The first n elements at p, zeros beyond, and where offsets, if any, are kNowhere.
+template <class T, class Offset>
+inline Chains<Accumulator<T>> load_chains(const T* p, const Offset* offsets, int64_t n) {
   using Acc = Accumulator<T>;
+  using Raw = Vec<Bits<Acc>>;
   constexpr int64_t kStep = kLanes<Acc>;
   Chains<Acc> chains;
-  if (n >= Chains<Acc>::kElements) {
-#pragma GCC unroll 4
-    for (int i = 0; i < Chains<Acc>::kCount; ++i) chains.v[i] = load(p + i * kStep);
-    return chains;
-  }
 #pragma GCC unroll 4
   for (int i = 0; i < Chains<Acc>::kCount; ++i) {
-    if (i * kStep < n) chains.v[i] = load_lanes(p + i * kStep, n - i * kStep);
+    const int64_t lanes = n - i * kStep;
+    if (lanes <= 0) break;
+    chains.v[i] = load_lanes(p + i * kStep, lanes);
+    if (offsets != nullptr) {
+      const Raw at = load_offsets<Acc>(offsets + i * kStep, 0, lanes);
+      chains.v[i] = (Vec<Acc>)((Raw)chains.v[i] & (at != kNowhere<Offset>));
+    }
   }
   return chains;
 }
 
 // Planes whose rows are contiguous: lanes run along the row.
-template <class T>
-inline Accumulator<T> sum_channel(const ChannelSumArgs<T>& args, int64_t channel) {
+template <class T, class Offset>
+inline Accumulator<T> sum_channel(const ChannelSumArgs<T, Offset>& args, int64_t channel) {
   using Acc = Accumulator<T>;
   constexpr int64_t kStep = Chains<Acc>::kElements;
   const View4<const T>& x = args.x;
+  const View4<const Offset>& o = args.offsets;
+  const bool all = o.data == nullptr;
   BlockSum<Chains<Acc>> lanes;
   BlockSum<Acc> rest;
   for (int64_t n = 0; n < args.batch; ++n) {
     for (int64_t h = 0; h < args.height; ++h) {
       const T* row = x.data + n * x.n + channel * x.c + h * x.h;
+      const Offset* offsets = all ? nullptr : o.data + n * o.n + channel * o.c + h * o.h;
       int64_t w = 0;
-      if (x.w == 1) {
-        for (; w < args.width; w += kStep) lanes.add(load_chains(row + w, args.width - w));
+      if (x.w == 1 && (all || o.w == 1)) {
+        for (; w < args.width; w += kStep) {
+          lanes.add(load_chains(row + w, all ? nullptr : offsets + w, args.width - w));
+        }
       }
-      for (; w < args.width; ++w) rest.add(widen(row[w * x.w]));
+      for (; w < args.width; ++w) {
+        if (all || offsets[w * o.w] != Offset(kNowhere<Offset>)) rest.add(widen(row[w * x.w]));
+      }
     }
   }
   const Chains<Acc> sums = lanes.result();
@@ -77,15 +86,18 @@ inline Accumulator<T> sum_channel(const ChannelSumArgs<T>& args, int64_t channel
 }
 
 // Contiguous channels: lanes run across channels.
-template <class T>
-inline void sum_channels(const ChannelSumArgs<T>& args, int64_t channel, int64_t count) {
+template <class T, class Offset>
+inline void sum_channels(const ChannelSumArgs<T, Offset>& args, int64_t channel, int64_t count) {
   using Acc = Accumulator<T>;
   const View4<const T>& x = args.x;
+  const View4<const Offset>& o = args.offsets;
   BlockSum<Chains<Acc>> sum;
   for (int64_t n = 0; n < args.batch; ++n) {
     for (int64_t h = 0; h < args.height; ++h) {
       for (int64_t w = 0; w < args.width; ++w) {
-        sum.add(load_chains(x.data + n * x.n + channel + h * x.h + w * x.w, count));
+        const Offset* offsets =
+            o.data == nullptr ? nullptr : o.data + n * o.n + channel + h * o.h + w * o.w;
+        sum.add(load_chains(x.data + n * x.n + channel + h * x.h + w * x.w, offsets, count));
       }
     }
   }
@@ -95,10 +107,10 @@ inline void sum_channels(const ChannelSumArgs<T>& args, int64_t channel, int64_t
   }
 }
 
-template <class T>
-void channel_sum(const ChannelSumArgs<T>& args, int64_t begin, int64_t end) {
+template <class T, class Offset>
+void channel_sum(const ChannelSumArgs<T, Offset>& args, int64_t begin, int64_t end) {
   constexpr int64_t kStep = Chains<Accumulator<T>>::kElements;
-  if (args.x.c == 1 && args.channels > 1) {
+  if (args.x.c == 1 && args.channels > 1 && (args.offsets.data == nullptr || args.offsets.c == 1)) {
     for (int64_t c = begin; c < end; c += kStep) sum_channels(args, c, least(kStep, end - c));
   } else {
     for (int64_t c = begin; c < end; ++c) narrow(sum_channel(args, c), args.out + c);

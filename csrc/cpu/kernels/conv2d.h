@@ -69,9 +69,12 @@ void correlate_backward(const Conv2dBackwardInputArgs<T>& args, const Conv2dPlan
       one.weight = args.weight.data + channel * args.weight.n;
       one.out.data = args.x.data + item.group * one.sizes.out_channels * args.x.c + h * args.x.h +
                      w * args.x.w;
-      const int64_t number = (item.group * plan.tiles + item.tile) * remainders_h * remainders_w;
+      // By the first of its taps: which remainder has them depends on the padding.
+      const int64_t number =
+          ((item.group * plan.tiles + item.tile) * s.kernel_h + one.sizes.h.weight) * s.kernel_w +
+          one.sizes.w.weight;
       for (int64_t strip = item.first; strip < item.last; ++strip) {
-        correlator.run(one, number + remainder, item.tile, strip);
+        correlator.run(one, number, item.tile, strip);
       }
     }
   }

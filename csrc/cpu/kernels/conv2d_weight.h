@@ -18,6 +18,7 @@ struct WeightGradient {
   P* strip;
   Acc* sums;  // [rows of the gradient, row]
   Acc* totals;
+  View4<const T> grad{};  // of conv.out, with the pixels that are next
 
   WeightGradient(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan,
                  void* memory)
@@ -44,6 +45,16 @@ struct WeightGradient {
     return p;
   }
 
+  // Row of all images, as RowsOnDemand counts them.
+  int64_t first_row(const Portion& p) const { return p.image * sizes.out_h + p.row; }
+  int64_t last_row(const Portion& p) const {
+    return (p.image + p.images - 1) * sizes.out_h + p.row + p.rows;
+  }
+  void find_grad(const Portion& p, const Range& blocks, int64_t channel, int64_t channels) {
+    grad = args.grad_out(first_row(p), last_row(p), last_row(pixels_at(blocks.last - 1)), channel,
+                         channels);
+  }
+
   static int64_t packed_images(const Portion& p) { return ceil_div(p.images, kTerms); }
   static int64_t packed_depth(const Portion& p) { return packed_images(p) * p.rows * p.cols; }
 
@@ -57,7 +68,7 @@ struct WeightGradient {
   }
 
   void pack_grad_out(const WeightTile& t, const Portion& p, int64_t width) const {
-    const View4<const T>& g = args.conv.out;
+    const View4<const T>& g = grad;
     const int64_t first = t.group * sizes.out_channels + t.out_channel;
     const int64_t per_image = p.rows * p.cols, depth = packed_depth(p);
     const bool joined = p.rows == 1 || g.h == p.cols * g.w;
@@ -107,7 +118,7 @@ struct WeightGradient {
            (sizes.out_w - 1) * sizes.w.stride < sizes.source_w;
   }
   void add_direct(const WeightTile& t, const Portion& p, int64_t number) const {
-    const View4<const T>& g = args.conv.out;
+    const View4<const T>& g = grad;
     const View4<const T>& x = args.conv.x;
     fill_pixels(p, g.n, g.h, g.w, row_table);
     fill_pixels(p, x.n, x.h * sizes.h.stride, x.w * sizes.w.stride, col_table);
@@ -201,8 +212,9 @@ struct WeightGradient {
     }
   }
 
-  void add(const WeightTile& t, int64_t block) const {
+  void add(const WeightTile& t, int64_t block) {
     const Portion p = pixels_at(block);
+    find_grad(p, t.blocks, t.group * sizes.out_channels + t.out_channel, t.out_channels);
     const int64_t number = block - t.blocks.first;
     if (plan.output_channels_in_lanes) {
       add_output_channels(t, p, number);

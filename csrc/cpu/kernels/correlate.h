@@ -8,6 +8,7 @@ struct Correlator {
   static constexpr int64_t kTerms = kTermsOf<const T*, P>;
 
   const Conv2dPlan& plan;
+  int64_t* packed;  // the tile whose weights are packed
   int64_t* row_table;
   int64_t* col_table;
   P* weights;
@@ -15,10 +16,10 @@ struct Correlator {
   Acc* bias;
   Acc* sums;
   Acc* totals;
-  int64_t packed = -1;  // the tile whose weights are packed
 
   Correlator(const Conv2dPlan& plan, void* memory) : plan(plan) {
     Scratch scratch{static_cast<char*>(memory)};
+    packed = scratch.take<int64_t>(1);
     row_table = scratch.take<int64_t>(kTileDepth);
     col_table = scratch.take<int64_t>(kTileDepth);
     weights = scratch.take<P>(plan.weight_elements);
@@ -236,12 +237,12 @@ struct Correlator {
   void run(const CorrelationArgs<T>& args, int64_t number, int64_t tile, int64_t strip) {
     const Portion p = portion_at(args.sizes, plan, tile, strip);
     if (p.channels <= 0 || p.images <= 0 || p.rows <= 0 || p.cols <= 0) return;
-    const bool ready = plan.keep_weights && packed == number;
+    const bool ready = plan.keep_weights && *packed == number;
     if (plan.algorithm == Conv2dAlgorithm::kPixels) {
       run_pixels(args, p, ready);
     } else {
       run_channels(args, p, ready);
     }
-    packed = number;
+    *packed = number;
   }
 };

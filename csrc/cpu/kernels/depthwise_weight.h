@@ -191,12 +191,16 @@ inline void weight_gradient_planes(const Conv2dBackwardWeightArgs<T>& args, int6
       const int64_t rows = least(b.rows, s.out_h - u);
       copy_band(plane + image * conv.x.n, conv.x.h, conv.x.w, h, w, b, u,
                 b.bands == 1 ? conv.x.c : b.rows * h.step * conv.x.h, x);
-      const T* g = conv.out.data + image * conv.out.n + channel * conv.out.c + u * conv.out.h;
-      if (conv.out.w == 1) {
-        const GradientRows<T, Acc> r = {g, x, conv.out.h, b.pitch, rows, s.out_w};
+      const int64_t row = image * s.out_h + u,
+                    end = (last - 1) / b.bands * s.out_h +
+                          least(((last - 1) % b.bands + 1) * b.rows, s.out_h);
+      const View4<const T> out = args.grad_out(row, row + rows, end, channel, 1);
+      const T* g = out.data + image * out.n + channel * out.c + u * out.h;
+      if (out.w == 1) {
+        const GradientRows<T, Acc> r = {g, x, out.h, b.pitch, rows, s.out_w};
         blocks += add_blocks(r, tap, taps, dense, span);
       } else {
-        copy_rows(g, conv.out.h, conv.out.w, grad, grad_pitch, rows, s.out_w, 0);
+        copy_rows(g, out.h, out.w, grad, grad_pitch, rows, s.out_w, 0);
         const GradientRows<Acc, Acc> r = {grad, x, grad_pitch, b.pitch, rows, s.out_w};
         blocks += add_blocks(r, tap, taps, dense, span);
       }

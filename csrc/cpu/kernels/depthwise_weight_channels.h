@@ -182,8 +182,11 @@ inline void weight_gradient_channels(const Conv2dBackwardWeightArgs<T>& args, in
     for (int64_t unit = chunk * chunk_size; unit < last;) {
       const int64_t image = unit / s.out_h, row = unit % s.out_h;
       products.c.source.data = conv.x.data + image * conv.x.n + channel;
-      products.grad.data = conv.out.data + image * conv.out.n + channel;
-      unit += products.add_rows(row, least(last - unit, s.out_h - row));
+      const int64_t rows = least(last - unit, s.out_h - row);
+      products.grad = args.grad_out(unit, unit + least<int64_t>(rows, kDepthwiseGradRows), last,
+                                    channel, products.channels);
+      products.grad.data += image * products.grad.n + channel;
+      unit += products.add_rows(row, rows);
     }
     sums.finish();
     for (int64_t i = 0; i < products.channels; ++i) {
@@ -219,8 +222,10 @@ inline void weight_gradient_turned(const Conv2dBackwardWeightArgs<T>& args, int6
     for (int64_t image = chunk * chunk_size; image < last; ++image) {
       turn_planes(conv.x.data + image * conv.x.n + channel * conv.x.c, conv.x.c, channels, pixels,
                   x);
-      turn_planes(conv.out.data + image * conv.out.n + channel * conv.out.c, conv.out.c, channels,
-                  s.out_h * s.out_w, grad);
+      const View4<const T> out =
+          args.grad_out(image * s.out_h, (image + 1) * s.out_h, last * s.out_h, channel, channels);
+      turn_planes(out.data + image * out.n + channel * out.c, out.c, channels, s.out_h * s.out_w,
+                  grad);
       for (int64_t row = 0; row < s.out_h;) row += products.add_rows(row, s.out_h - row);
     }
     sums.finish();

@@ -70,8 +70,8 @@ struct GroupedCorrelator : Correlator<T, Accumulator<T>> {
     const Portion p = portion_at(c, this->plan, tile, number_of_strip);
     if (p.channels <= 0 || p.images <= 0 || p.rows <= 0 || p.cols <= 0) return;
     const Blocks blocks(c, kTileDepth, 1);
-    if (!this->plan.keep_weights || this->packed != number) pack(args, blocks, p);
-    this->packed = number;
+    if (!this->plan.keep_weights || *this->packed != number) pack(args, blocks, p);
+    *this->packed = number;
     const StripLayout layout(c, p.row, p.rows, p.col, p.cols, true);
     const int64_t channels = args.groups * p.channels;
     const int64_t channel_size = grouped_pitch(layout.size, kLanes<P>);

@@ -148,8 +148,8 @@ struct GroupedChannels : Correlator<T, Accumulator<T>> {
     const Correlation& c = args.sizes;
     const Portion p = portion_at(c, this->plan, tile, strip);
     if (p.images <= 0 || p.rows <= 0 || p.cols <= 0) return;
-    if (this->packed != number) pack(args);
-    this->packed = number;
+    if (*this->packed != number) pack(args);
+    *this->packed = number;
     fill_zero(this->bias, 1, kLane);
     start_with_bias(args.bias, args.bias_stride, false, kLane, this->bias);
     const StripLayout layout(c, p.row, p.rows, p.col, p.cols, true);

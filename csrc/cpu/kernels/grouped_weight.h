@@ -90,7 +90,7 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
   // Both tables of zeros and ones: where grad_out has pixels, and what is masked elsewhere.
   void fill_grad_out(const Portion& p, const StripLayout& layout, int64_t first, int64_t channels,
                      int64_t image_size, int64_t channel_size) const {
-    const View4<const T>& g = args.conv.out;
+    const View4<const T>& g = this->grad;
     fill_zero(this->grad_out, 1, channels * channel_size);
     fill_zero(mask, 1, image_size);
     for (int64_t y = 0; y < p.rows; ++y) {
@@ -104,8 +104,9 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
     }
   }
 
-  void add_block(int64_t group, int64_t groups, int64_t block, int64_t number) const {
+  void add_block(int64_t group, int64_t groups, const Range& blocks, int64_t block) {
     const Portion p = this->pixels_at(block);
+    this->find_grad(p, blocks, group * sizes.out_channels, groups * sizes.out_channels);
     const StripLayout layout(sizes, p.row, p.rows, p.col, p.cols, true);
     const int64_t image_size = round_up(layout.outputs(), kLanes<P>);
     const int64_t grad_channel = grouped_pitch(p.images * image_size, kLanes<P>);
@@ -117,7 +118,7 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
     fill_grad_out(p, layout, group * sizes.out_channels, groups * sizes.out_channels, image_size,
                   grad_channel);
     fill_offsets(layout, channel_size);
-    const bool first = number % kSpanBlocks == 0;
+    const bool first = (block - blocks.first) % kSpanBlocks == 0;
     P* sums = this->sums;
     DotPanel<P> panel{{}, {}, mask, p.images, image_size, image_size, layout.size};
     for (int64_t i = 0; i < groups * panels_of_outs(); ++i) {
@@ -158,7 +159,7 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
   }
 
   // One item: the gradient of a few groups, summed over one chunk of the blocks.
-  void run(int64_t group, int64_t groups, int64_t chunk) const {
+  void run(int64_t group, int64_t groups, int64_t chunk) {
     const Range blocks = blocks_of_chunk(plan, args.chunks, chunk);
     const TileSums<P> total{this->sums, group_sums(), this->totals, {nullptr, 0, 0}};
     for (int64_t block = blocks.first; block < blocks.last; ++block) {
@@ -166,7 +167,7 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
       if (number > 0 && number % kSpanBlocks == 0) {
         total.add_span(number == kSpanBlocks, groups, group_sums());
       }
-      add_block(group, groups, block, number);
+      add_block(group, groups, blocks, block);
     }
     const P* result = total.finish(blocks.last - blocks.first, groups, group_sums());
     for (int64_t i = 0; i < groups; ++i, result += group_sums()) {
@@ -183,7 +184,7 @@ struct GroupedWeightGradient : WeightGradient<T, Accumulator<T>> {
 template <class T>
 void grouped_backward_weight(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan,
                              int64_t begin, int64_t end, void* scratch) {
-  const GroupedWeightGradient<T> gradient(args, plan, scratch);
+  GroupedWeightGradient<T> gradient(args, plan, scratch);
   for (int64_t item = begin; item < end; ++item) {
     const int64_t group = item / args.chunks * plan.groups;
     gradient.run(group, least(plan.groups, args.conv.shape.groups - group), item % args.chunks);

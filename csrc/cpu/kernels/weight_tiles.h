@@ -88,7 +88,7 @@ void store_taps_by_channel(const View4<O>& out, int64_t kernel_h, int64_t kernel
 template <class Gradient, class T>
 void sum_tiles(const Conv2dBackwardWeightArgs<T>& args, const Conv2dWeightPlan& plan, int64_t begin,
                int64_t end, void* scratch) {
-  const Gradient gradient(args, plan, scratch);
+  Gradient gradient(args, plan, scratch);
   for (int64_t item = begin; item < end; ++item) {
     const WeightTile t = weight_tile_at(gradient.sizes, plan, args.chunks, item);
     for (int64_t block = t.blocks.first; block < t.blocks.last; ++block) gradient.add(t, block);

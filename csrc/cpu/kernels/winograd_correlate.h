@@ -11,6 +11,7 @@ struct WinogradCorrelator {
   static constexpr int64_t kLane = kLanes<Acc>, kPanel = kPanelCols<Acc>;
 
   const Conv2dPlan& plan;
+  int64_t* packed;  // number of the group and tile of channels whose weights are kept
   int64_t* row_table;
   int64_t* col_table;
   Acc* taps;     // [channel][r * r][kPanel]
@@ -20,11 +21,11 @@ struct WinogradCorrelator {
   Acc* lines;  // rows of a run, for TileReader and TileWriter
   Acc* sums;   // [n * n][tile][out channel]
   Acc* totals;
-  int64_t packed = -1;  // number of the group and tile of channels whose weights are kept
 
   WinogradCorrelator(const Conv2dPlan& plan, void* memory) : plan(plan) {
     const WinogradPlan& w = plan.winograd;
     Scratch scratch{static_cast<char*>(memory)};
+    packed = scratch.take<int64_t>(1);
     row_table = scratch.take<int64_t>(kTileDepth);
     col_table = scratch.take<int64_t>(kTileDepth);
     taps = scratch.take<Acc>(w.tap_elements);
@@ -124,7 +125,7 @@ struct WinogradCorrelator {
         .read(args.source, c.source_h, c.source_w, 0, c.channels, first, last, source, source_row,
               source_pitch);
 
-    const bool ready = plan.keep_weights && packed == number;
+    const bool ready = plan.keep_weights && *packed == number;
     const int64_t depth = winograd_depth(c.channels, m), blocks = ceil_div(c.channels, depth);
     Acc* u = weights;
     for (int64_t k = begin; k < end; k += kWinogradChannels) {
@@ -153,6 +154,6 @@ struct WinogradCorrelator {
       TileWriter<T, typename F::Out>{grid, lines}.write(result, row, rows * row, start.data, out,
                                                         c.out_h, c.out_w, channels, first, last);
     }
-    packed = number;
+    *packed = number;
   }
 };

@@ -42,16 +42,30 @@ struct WinogradWeightGradient {
     return total.at(matrix * winograd_rows(plan.out_channel_tile), 0);
   }
 
+  int64_t last_tile(int64_t strip) const {
+    return least((strip + 1) * plan.winograd.strip_tiles, sizes.batch * grid.per_image());
+  }
+  // Of all images, as RowsOnDemand counts them: the first row of a tile, and the one after its
+  // last.
+  int64_t first_row(int64_t tile) const {
+    return tile / grid.per_image() * sizes.out_h + tile % grid.per_image() / grid.across * m;
+  }
+  int64_t last_row(int64_t tile) const {
+    return least(first_row(tile) + m, (tile / grid.per_image() + 1) * sizes.out_h);
+  }
+
   // Adds the tiles of a strip.
   void add(const WeightTile& t, int64_t strip) const {
-    const int64_t first = strip * plan.winograd.strip_tiles;
-    const int64_t last = least(first + plan.winograd.strip_tiles, sizes.batch * grid.per_image());
+    const int64_t first = strip * plan.winograd.strip_tiles, last = last_tile(strip);
     const int64_t tiles = last - first, rows = winograd_rows(tiles);
     const int64_t grad_row = winograd_row(t.out_channels, kLane);
     const int64_t row = winograd_row(t.channels, kLane);
+    const int64_t channel = t.group * sizes.out_channels + t.out_channel;
     TileReader<T, typename F::OutGradient, m>{grid, 0, 0, lines}.read(
-        args.conv.out, sizes.out_h, sizes.out_w, t.group * sizes.out_channels + t.out_channel,
-        t.out_channels, first, last, grad_out, grad_row, rows * grad_row);
+        args.grad_out(first_row(first), last_row(last - 1),
+                      last_row(last_tile(t.blocks.last - 1) - 1), channel, t.out_channels),
+        sizes.out_h, sizes.out_w, channel, t.out_channels, first, last, grad_out, grad_row,
+        rows * grad_row);
     TileReader<T, typename F::In, m>{grid, sizes.h.first, sizes.w.first, lines}.read(
         args.conv.x, sizes.source_h, sizes.source_w, t.group * sizes.channels + t.channel,
         t.channels, first, last, input, row, rows * row);

@@ -28,8 +28,10 @@ class Case(ABC):
     keys: ClassVar[dict[str, str]]
     arguments: ClassVar[tuple[str, ...]]  # the tensors that it takes
     layouts: ClassVar[tuple[str, ...]] = LAYOUTS[:1]
+    sides: ClassVar[tuple[str, ...]] = ("ours", "native")  # methods, which are timed in turns
     memory_bound: ClassVar[bool] = False
     rounds_terms: ClassVar[bool] = False  # whether what is added up has been rounded on its own
+    selects: ClassVar[bool] = False  # whether rounding decides which elements get a gradient
 
     @classmethod
     def parse(cls: type[SomeCase], text: str, argument: str = "--shape") -> SomeCase:
@@ -58,6 +60,7 @@ class Case(ABC):
         sizes: dict[str, Any] = {}
         for key, default in cls.keys.items():
             value = values[key] if key in values else values.get(default, default)
+            value = cls.keys.get(value, value)  # the default of the other key
             form = r"\d+(x\d+)?" if key in PAIRS else r"\d+"
             least = 0 if key == "pad" else 1
             numbers = [int(n) for n in re.findall(r"\d+", value)]

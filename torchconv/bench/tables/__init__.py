@@ -9,8 +9,9 @@ from torchconv.bench.errors import UsageError
 
 DEFAULTS = {
     "conv": "quick", "linear": "nets", "matmul": "squares", "pool": "nets", "sigmoid": "sizes",
+    "block": "nets",
 }  # fmt: skip
-_FILES = {"pool": "max_pool2d.csv"}
+_FILES = {"pool": "max_pool2d.csv", "block": "conv2d_act_pool.csv"}
 # Enough for several images per thread, and for whole tables to fit an afternoon and a memory.
 _BATCHES = (4, 8)
 
@@ -52,7 +53,7 @@ def rows(operator: str, tables: list[str], batches: list[int]) -> list[tuple[str
     Args:
         operator: One of :data:`torchconv.bench.cases.CASES`.
         tables: Names of tables, or ``all``.
-        batches: Batches for every row. None: 4 and 8 for convolution and pooling, or the source's
+        batches: Batches for every row. None: 4 and 8 for what has images, or the source's
             own where it is smaller; for the others the source's own.
 
     Returns:
@@ -79,6 +80,6 @@ def rows(operator: str, tables: list[str], batches: list[int]) -> list[tuple[str
 def with_batches(case: Case, batches: list[int]) -> list[Case]:
     """A row of a table at each of the batches, or at the default ones."""
     own = getattr(case, "batch", 1)
-    if not batches and case.operator in ("conv", "pool"):
+    if not batches and case.operator in ("conv", "pool", "block"):
         batches = sorted({min(batch, own) for batch in _BATCHES})
     return [case.with_batch(batch) for batch in batches or [own]]
