@@ -12,12 +12,13 @@ at::ScalarType check_sigmoid(const at::Tensor& x) {
   return x.scalar_type();
 }
 
-void check_relu(const at::Tensor& x) { check_real("relu", x, "x"); }
-
-void check_activation_backward(const char* op, const at::Tensor& grad_out, const at::Tensor& out) {
+void check_sigmoid_backward(const at::Tensor& grad_out, const at::Tensor& out) {
+  const char* op = "sigmoid_backward";
   check_floating(op, grad_out, "grad_out");
   check_same(op, out, "out", grad_out, "grad_out");
   check_shape<c10::SymInt>(op, out, "out", grad_out.sym_sizes());
 }
+
+void check_relu(const char* op, const at::Tensor& x) { check_real(op, x, "x"); }
 
 }  // namespace torchconv

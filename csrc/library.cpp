@@ -5,8 +5,12 @@ TORCH_LIBRARY(torchconv, m) {
   m.def("sigmoid(Tensor x) -> Tensor");
   m.def("sigmoid_backward(Tensor grad_out, Tensor out) -> Tensor");
 
+  // A mask is uint8[rows, bytes]: a bit for each element of out, lowest bits first, which is 0
+  // where relu is flat. The elements are taken in the order of memory, in so many rows of equal
+  // length. Backward is told the strides of out.
   m.def("relu(Tensor x) -> Tensor");
-  m.def("relu_backward(Tensor grad_out, Tensor out) -> Tensor");
+  m.def("relu_with_mask(Tensor x, SymInt rows) -> (Tensor out, Tensor mask)");
+  m.def("relu_backward(Tensor grad_out, Tensor mask, SymInt[] strides) -> Tensor");
 
   // The gradients of a product are products of transposed views.
   m.def("matmul(Tensor a, Tensor b) -> Tensor");

@@ -41,6 +41,7 @@ void refuse_all(torch::Library& m) {
   for (const char* op : {"sigmoid",
                          "sigmoid_backward",
                          "relu",
+                         "relu_with_mask",
                          "relu_backward",
                          "matmul",
                          "linear",

@@ -5,7 +5,8 @@ python docs/what_works.py
 
 from pathlib import Path
 
-OPERATORS = ("sigmoid", "relu", "matmul", "linear", "conv2d", "max_pool2d")
+OPERATORS = ("sigmoid", "relu", "matmul", "linear", "conv2d", "max_pool2d", "conv2d_act_pool")
+TORCHS = OPERATORS[:-1]  # of which torch has samples of its own
 LAYERS = {
     "sigmoid": "Sigmoid", "relu": "ReLU", "linear": "Linear", "conv2d": "Conv2d",
     "max_pool2d": "MaxPool2d",
@@ -83,11 +84,11 @@ TABLES = [
         ("inference mode", "test_inference_mode[{op}]"),
     ]),
     ("torch's own samples: values, dtypes, strides", "test_opinfo.py", [
-        *[(dtype, f"test_values_dtypes_and_strides[{{op}}-{dtype}]")
+        *[(dtype, f"test_values_dtypes_and_strides[{{op}}-{dtype}]", *TORCHS)
           for dtype in ("float32", "float64", "bfloat16", "float16")],
         ("integers", "test_values_dtypes_and_strides[{op}-int32]", "sigmoid", "relu", "max_pool2d"),
-        ("gradients, float32", "test_gradients[{op}-float32]"),
-        ("gradients, bfloat16", "test_gradients[{op}-bfloat16]"),
+        ("gradients, float32", "test_gradients[{op}-float32]", *TORCHS),
+        ("gradients, bfloat16", "test_gradients[{op}-bfloat16]", *TORCHS),
         ("bad inputs are refused", "test_refusals[{op}]", "conv2d", "max_pool2d"),
     ]),
     ("Layers", "test_modules.py", [

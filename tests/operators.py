@@ -21,6 +21,9 @@ class Case:
         return getattr(torchconv, self.operator)(*tensors, **self.options)
 
     def native(self, *tensors):
+        if self.operator == "conv2d_act_pool":
+            functional = torch.nn.functional
+            return functional.max_pool2d(functional.conv2d(*tensors, padding=1).relu(), 2)
         module = torch if self.operator in ("matmul", "sigmoid") else torch.nn.functional
         return getattr(module, self.operator)(*tensors, **self.options)
 
@@ -64,6 +67,11 @@ CASES = {
         "max_pool2d", ((1, 2, 6, 5),), {"kernel_size": 2, "stride": 1, "dilation": (3, 2)}
     ),
     "max_pool2d-unbatched": Case("max_pool2d", ((3, 4, 4),), {"kernel_size": 2}),
+    "conv2d_act_pool": Case(
+        "conv2d_act_pool",
+        ((2, 2, 4, 5), (3, 2, 3, 2), (3,)),
+        {"padding": 1},
+    ),
 }
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
@@ -122,7 +130,12 @@ def direct_samples(layout=contiguous):
         "sigmoid": (x,),
         "sigmoid_backward": (grad(2, 4, 7, 8, layout=layout), x),
         "relu": (x,),
-        "relu_backward": (grad(2, 4, 7, 8, layout=layout), x),
+        "relu_with_mask": (x, 2),
+        "relu_backward": (
+            grad(2, 4, 7, 8, layout=layout),
+            ops.relu_with_mask(x.detach(), 2)[1],
+            x.stride(),
+        ),
         "matmul": (grad(5, 2, 3, 4), grad(2, 4, 6)),
         "linear": (grad(5, 2, 3), grad(4, 3), grad(4)),
         "linear_backward_bias": (grad(5, 2, 3),),

@@ -385,12 +385,33 @@ CASES = {
         "relu: expected x.dtype to be float32, float64, bfloat16, float16 or an integer, "
         "but got bool",
     ),
+    "relu_with_mask rows": (
+        lambda to: ops.relu_with_mask(to(x(3, 4)), 5),
+        "relu_with_mask: expected the number of elements to be divisible by rows == 5, but got 12",
+    ),
+    "relu_with_mask no rows": (
+        lambda to: ops.relu_with_mask(to(x(3)), 0),
+        "relu_with_mask: expected rows to be positive, but got 0",
+    ),
     "relu_backward shape": (
-        lambda to: ops.relu_backward(to(x(3)), to(x(3, 1))),
-        "relu_backward: expected out to have shape [3], but got [3, 1]",
+        lambda to: ops.relu_backward(to(x(3, 5)), to(x(1, 3).byte()), [5, 1]),
+        "relu_backward: expected mask to have shape [1, 2], but got [1, 3]",
+    ),
+    "relu_backward no rows": (
+        lambda to: ops.relu_backward(to(x(3)), to(x(0, 1).byte()), [1]),
+        "relu_backward: expected mask to have rows, but got [0, 1]",
+    ),
+    "relu_backward mask dtype": (
+        lambda to: ops.relu_backward(to(x(3)), to(x(1, 1)), [1]),
+        "relu_backward: expected mask.dtype == uint8, but got float32",
+    ),
+    "relu_backward strides": (
+        lambda to: ops.relu_backward(to(x(3, 5)), to(x(1, 2).byte()), [1]),
+        "relu_backward: expected strides to have 2 values (one for each dimension of grad_out), "
+        "but got [1]",
     ),
     "relu_backward integer": (
-        lambda to: ops.relu_backward(*[to(x(3, dtype=torch.int64))] * 2),
+        lambda to: ops.relu_backward(*[to(x(3, dtype=torch.int64))] * 2, [1]),
         "relu_backward: expected grad_out.dtype to be float32, float64, bfloat16 or float16, "
         "but got int64",
     ),

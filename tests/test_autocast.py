@@ -8,7 +8,7 @@ import torchconv
 
 LOW = [torch.bfloat16, torch.float16]
 low = pytest.mark.parametrize("dtype", LOW, ids=["bfloat16", "float16"])
-FOLLOWS = {"conv2d", "linear", "matmul"}
+FOLLOWS = {"conv2d", "conv2d_act_pool", "linear", "matmul"}
 
 
 @cases
@@ -76,6 +76,18 @@ def test_direct_call_follows_as_well(case):
     geometry = {
         "conv2d": ([1, 1], [0, 0, 1, 1], [1, 1], 1),
         "max_pool2d": ([2, 2], [2, 2], [0, 0], [1, 1], False),
+        "conv2d_act_pool": (
+            [1, 1],
+            [1] * 4,
+            [1, 1],
+            1,
+            "relu",
+            [2, 2],
+            [2, 2],
+            [0, 0],
+            [1, 1],
+            False,
+        ),
     }.get(case.operator, ())
     with torch.autocast("cpu", torch.bfloat16):
         out = getattr(torch.ops.torchconv, case.operator)(*given, *geometry)

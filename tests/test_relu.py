@@ -57,7 +57,35 @@ def test_relu_gradcheck(isa):
     assert torch.autograd.gradgradcheck(torchconv.relu, x)
 
 
-def test_relu_saves_only_its_output():
-    x = torch.randn(10, requires_grad=True)
-    out = torchconv.relu(x * 1)
-    assert [t.data_ptr() for t in out.grad_fn.saved_tensors] == [out.data_ptr()]
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 63, 64, 65, 200, 4096, 4103, 80_001])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_relu_mask_has_a_bit_for_each_element(isa, dtype, size, rows):
+    x = torch.randn(rows, size).to(dtype)
+    out, mask = torch.ops.torchconv.relu_with_mask(x, rows)
+    assert torch.equal(out, torch.relu(x))
+    bits = mask.unsqueeze(-1).bitwise_right_shift(torch.arange(8, dtype=torch.uint8)) & 1
+    assert mask.shape == (rows, (size + 7) // 8)
+    assert torch.equal(bits.flatten(1)[:, :size].bool(), x > 0)
+    grad_out = torch.randn(rows, size).to(dtype)
+    grad_x = torch.ops.torchconv.relu_backward(grad_out, mask, x.stride())
+    assert torch.equal(grad_x, grad_out * (x > 0))
+
+
+def test_relu_keeps_a_bit_for_each_element():
+    x = torch.randn(4, 100, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, abs):
+        out = torchconv.relu(x)
+    assert kept == [400 // 8]
+    out.detach().fill_(-1)  # nobody needs it
+    out.sum().backward()
+    assert torch.equal(x.grad, (x > 0).float())
+
+
+@pytest.mark.parametrize("in_dim", [0, 1, 2, 3, -1])
+def test_relu_gives_the_items_of_vmap_their_gradients(in_dim):
+    x = torch.randn(3, 5, 7, 9).to(memory_format=torch.channels_last)
+    grads = torch.func.vmap(torch.func.grad(lambda x: torchconv.relu(x).sin().sum()), in_dim)(x)
+    expected = torch.where(x > 0, x.cos(), 0.0).movedim(in_dim, 0)
+    torch.testing.assert_close(grads, expected)

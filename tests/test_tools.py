@@ -30,6 +30,7 @@ def multiplications(case):
         "matmul": lambda: given[0].shape[-1],
         "linear": lambda: given[0].shape[-1],
         "conv2d": lambda: given[1][0].numel(),
+        "conv2d_act_pool": lambda: 4 * given[1][0].numel(),  # of 2 x 2 pixels for each of out
     }
     return out.numel() * terms[case.operator]() if case.operator in terms else 0
 

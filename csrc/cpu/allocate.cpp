@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kWorthAdvising = 4 * kHugePage;  // smaller blocks mostly reuse touched memory
 
+constexpr int64_t kWorthStreaming = int64_t(16) << 20;
+
 std::atomic<bool>& enabled() {
   static std::atomic<bool> on{environment_says("TORCHCONV_HUGE_PAGES", true)};
   return on;
@@ -40,6 +42,8 @@ at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
                         at::MemoryFormat format) {
   return advise_huge_pages(at::empty(sizes, options.memory_format(format)));
 }
+
+bool past_caches(int64_t bytes) { return bytes >= kWorthStreaming; }
 
 at::Tensor empty_scratch(int64_t threads, int64_t bytes) {
   return at::empty({threads, bytes}, at::kByte);

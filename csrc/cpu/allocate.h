@@ -16,6 +16,10 @@ at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
 /// Asks for huge pages for a tensor that nothing has been written to, if it is large.
 at::Tensor advise_huge_pages(at::Tensor tensor);
 
+/// Whether so many bytes of a result had better be stored past the caches. Whoever reads them next
+/// finds them in memory either way; memory that was written before is not read first.
+bool past_caches(int64_t bytes);
+
 /// Uninitialised scratch of `bytes` for each of `threads`, freed with the tensor.
 at::Tensor empty_scratch(int64_t threads, int64_t bytes);
 

@@ -57,7 +57,7 @@ void conv2d_act_pool_into(const ConvPool& s, const at::Tensor& x, const at::Tens
           auto* const sigmoid = kernels().of(type).sigmoid;
           // Monotone, so that it may follow the pooling, on fewer elements.
           parallel(out.numel(), 1, [&](int64_t begin, int64_t end) {
-            sigmoid(all_out.data + begin, all_out.data + begin, end - begin);
+            sigmoid(all_out.data + begin, all_out.data + begin, end - begin, /*past_caches=*/false);
           });
         }
       });

@@ -63,20 +63,9 @@ at::Tensor map_elements(const at::Tensor& out, const std::array<at::Tensor, kInp
 template <class T, class Select>
 at::Tensor map_unary(const at::Tensor& x, const Select& select) {
   auto* const kernel = select(kernels().of(T{}));
-  return map_elements<T, 1>({}, {x}, [&](const auto& in, T* o, int64_t n) { kernel(in[0], o, n); });
-}
-
-/// grad_x = kernel(grad_out, out), the gradient of an activation that is known from its output.
-template <class Select>
-at::Tensor activation_backward(const char* op, const at::Tensor& grad_out, const at::Tensor& out,
-                               const Select& select) {
-  check_activation_backward(op, grad_out, out);
-  return with_float_type(out.scalar_type(), [&](auto type) {
-    using T = decltype(type);
-    auto* const kernel = select(kernels().of(type));
-    return map_elements<T, 2>(empty_result_like(out), {grad_out, out},
-                              [&](const auto& in, T* o, int64_t n) { kernel(in[0], in[1], o, n); });
-  });
+  const bool streaming = past_caches(x.numel() * int64_t(sizeof(T)));
+  return map_elements<T, 1>(
+      {}, {x}, [&](const auto& in, T* o, int64_t n) { kernel(in[0], o, n, streaming); });
 }
 
 }  // namespace torchconv

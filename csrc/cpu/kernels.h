@@ -196,10 +196,14 @@ struct DepthwiseKernels {
 
 template <class T>
 struct FloatKernels {
-  void (*sigmoid)(const T* x, T* out, int64_t n);
-  void (*sigmoid_backward)(const T* grad_out, const T* out, T* grad_x, int64_t n);
-  void (*relu)(const T* x, T* out, int64_t n);
-  void (*relu_backward)(const T* grad_out, const T* out, T* grad_x, int64_t n);
+  // past_caches: the result is so large that streaming stores pay, if they can be made.
+  void (*sigmoid)(const T* x, T* out, int64_t n, bool past_caches);
+  void (*sigmoid_backward)(const T* grad_out, const T* out, T* grad_x, int64_t n, bool past_caches);
+  void (*relu)(const T* x, T* out, int64_t n, bool past_caches);
+  // A bit for each element, the lowest of a byte first; n elements begin with a byte.
+  void (*relu_with_mask)(const T* x, T* out, uint8_t* mask, int64_t n, bool past_caches);
+  void (*relu_backward)(const T* grad_out, const uint8_t* mask, T* grad_x, int64_t n,
+                        bool past_caches);
 
   ProductKernels<T> products;
   DepthwiseKernels<T> depthwise;
@@ -217,7 +221,8 @@ struct FloatKernels {
 
 template <class T>
 struct IntegerKernels {
-  void (*relu)(const T* x, T* out, int64_t n);
+  void (*relu)(const T* x, T* out, int64_t n, bool past_caches);
+  void (*relu_with_mask)(const T* x, T* out, uint8_t* mask, int64_t n, bool past_caches);
   MaxPool2dKernel<T, uint8_t> max_pool2d_8;
   MaxPool2dKernel<T, int32_t> max_pool2d_32;
 };

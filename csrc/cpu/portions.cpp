@@ -7,8 +7,8 @@
 namespace torchconv {
 namespace {
 
-/// Measured: smaller portions are worked through in shorter strips, and more of their rows belong to
-/// their neighbours, too; larger ones leave the cache of a core.
+/// Measured: smaller portions are worked through in shorter strips, and more of their rows belong
+/// to their neighbours, too; larger ones leave the cache of a core.
 std::atomic<int64_t> most_bytes{int64_t(2) << 20};
 
 }  // namespace

@@ -15,8 +15,15 @@ at::Tensor sigmoid_cpu(const at::Tensor& x) {
 }
 
 at::Tensor sigmoid_backward_cpu(const at::Tensor& grad_out, const at::Tensor& out) {
-  return activation_backward("sigmoid_backward", grad_out, out,
-                             [](const auto& kernels) { return kernels.sigmoid_backward; });
+  check_sigmoid_backward(grad_out, out);
+  return with_float_type(out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    auto* const kernel = kernels().of(type).sigmoid_backward;
+    const bool streaming = past_caches(out.numel() * int64_t(sizeof(T)));
+    return map_elements<T, 2>(
+        empty_result_like(out), {grad_out, out},
+        [&](const auto& in, T* o, int64_t n) { kernel(in[0], in[1], o, n, streaming); });
+  });
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 at::Tensor sigmoid_meta(const at::Tensor& x) { return empty_meta_like(x, check_sigmoid(x)); }
 
 at::Tensor sigmoid_backward_meta(const at::Tensor& grad_out, const at::Tensor& out) {
-  check_activation_backward("sigmoid_backward", grad_out, out);
+  check_sigmoid_backward(grad_out, out);
   return empty_meta_like(out, out.scalar_type());
 }
 

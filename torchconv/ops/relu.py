@@ -1,5 +1,6 @@
 """Rectified linear unit: out = max(x, 0)."""
 
+from math import prod
 from typing import Any
 
 import torch
@@ -7,69 +8,90 @@ from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
 from torchconv.ops._derivatives import saved_primals
-from torchconv.ops._operator import OperatorFunction, differentiates, operator
-from torchconv.ops._vmap import same_place
+from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
+from torchconv.ops._vmap import in_front
 
 _relu = operator("relu")
+_with_mask = operator("relu_with_mask")
 _relu_backward = operator("relu_backward")
 
 
-@differentiates("relu")
+@differentiates("relu_with_mask")
 class ReLUFunction(OperatorFunction):
-    """Differentiates relu from its output: d out / d x is 0 where out <= 0, else 1 (NaN too)."""
+    """Differentiates relu from a bit for each element: d out / d x is 0 where x <= 0, else 1.
+
+    Returns (out, mask). NaN passes its gradient on. The bits are in the order of memory, so that
+    backward has to know the strides of out alone, and vmap's items have rows of their own.
+    """
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        out, mask = output
+        ctx.strides = out.stride()
+        ctx.mark_non_differentiable(mask)
         ctx.set_materialize_grads(False)
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
+            ctx.save_for_backward(mask)
+        ctx.save_for_forward(mask)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor | None) -> Tensor | None:
+    def backward(ctx: Any, grad_out: Tensor | None, _: None) -> tuple[Tensor | None, None]:
         if grad_out is None:
-            return None
-        (out,) = ctx.saved_tensors
-        return _relu_backward(grad_out, out)
+            return None, None
+        (mask,) = ctx.saved_tensors
+        return _relu_backward(grad_out, mask, ctx.strides), None
 
     @staticmethod
-    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
-        (out,) = saved_primals(ctx)
-        return _relu_backward(x_t, out)
+    def jvp(ctx: Any, x_t: Tensor, _: None) -> tuple[Tensor, None]:
+        (mask,) = saved_primals(ctx)
+        return _relu_backward(x_t, mask, ctx.strides), None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor) -> tuple[Tensor, int]:
-        return _relu(x), in_dims[0]
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], x: Tensor, rows: int
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        """Items lie one after the other, so that each has its rows of the mask."""
+        size = info.batch_size
+        x = x.movedim(in_dims[0], 0)
+        if x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous()
+        out, mask = _with_mask(x, size * rows)
+        return (out, mask.unflatten(0, (size, rows))), (0, 0)
 
 
 @differentiates("relu_backward")
 class ReLUBackwardFunction(OperatorFunction):
-    """Differentiates grad_x = grad_out · [out > 0], which is flat in out."""
+    """Differentiates grad_x = grad_out · mask."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, out = inputs
+        _, mask, ctx.strides = inputs
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(out)
-        ctx.save_for_forward(out)
+        ctx.save_for_backward(mask)
+        ctx.save_for_forward(mask)
 
     @staticmethod
-    def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, None]:
-        if grad_grad_x is None or not ctx.needs_input_grad[0]:
-            return None, None
-        (out,) = ctx.saved_tensors
-        return _relu_backward(grad_grad_x, out), None
+    def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, None, None]:
+        if grad_grad_x is None:
+            return None, None, None
+        (mask,) = ctx.saved_tensors
+        return _relu_backward(grad_grad_x, mask, ctx.strides), None, None
 
     @staticmethod
-    def jvp(ctx: Any, grad_out_t: Tensor | None, _: Any) -> Tensor:
-        (out,) = saved_primals(ctx)
-        return torch.zeros_like(out) if grad_out_t is None else _relu_backward(grad_out_t, out)
+    def jvp(ctx: Any, grad_out_t: Tensor, _: None, __: None) -> Tensor:
+        (mask,) = saved_primals(ctx)
+        return _relu_backward(grad_out_t, mask, ctx.strides)
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, out: Tensor
+        info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, mask: Tensor, strides: list[int]
     ) -> tuple[Tensor, int]:
-        return _relu_backward(*same_place(info, in_dims, grad_out, out)), 0
+        grad_out = in_front(grad_out, in_dims[0], info.batch_size)
+        mask = in_front(mask, in_dims[1], info.batch_size).flatten(0, 1)
+        return _relu_backward(grad_out, mask, [prod(grad_out.shape[1:]), *strides]), 0
+
+
+register("relu", lambda x: _with_mask(x, 1)[0])
 
 
 @overridable
@@ -78,7 +100,8 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
 
     .. math:: \text{out}_i = \max(x_i, 0)
 
-    The gradient at 0 is 0, as in torch. NaN stays NaN. Backward needs only the output.
+    The gradient at 0 is 0, as in torch. NaN stays NaN. Backward needs a bit for each element, and
+    neither ``x`` nor the result.
 
     Args:
         x: ``Tensor[*]`` of any shape and strides; float32, float64, bfloat16, float16 or integers.

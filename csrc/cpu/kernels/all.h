@@ -28,6 +28,7 @@ constexpr PoolGradientKernels<T, Offset> pool_gradient_kernels() {
 template <class T>
 constexpr IntegerKernels<T> integer_kernels() {
   return {.relu = relu_integer<T>,
+          .relu_with_mask = relu_integer_with_mask<T>,
           .max_pool2d_8 = max_pool2d<T, uint8_t>,
           .max_pool2d_32 = max_pool2d<T, int32_t>};
 }
@@ -37,6 +38,7 @@ constexpr FloatKernels<T> float_kernels() {
   return {.sigmoid = sigmoid<T>,
           .sigmoid_backward = sigmoid_backward<T>,
           .relu = relu<T>,
+          .relu_with_mask = relu_with_mask<T>,
           .relu_backward = relu_backward<T>,
           .products = product_kernels<T>(),
           .depthwise = depthwise_kernels<T>(),

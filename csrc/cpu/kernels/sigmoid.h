@@ -72,12 +72,19 @@ inline Vec<T> sigmoid_of(Vec<T> x) {
   return x < 0 ? z * inverse : inverse;
 }
 
-template <class T>
-void sigmoid(const T* x, T* out, int64_t n) {
+template <class Put, class T>
+void sigmoid_by(const T* x, T* out, int64_t n) {
   constexpr int64_t kStep = kLanes<Accumulator<T>>;
   int64_t i = 0;
-  for (; i + kStep <= n; i += kStep) store(out + i, sigmoid_of<Accumulator<T>>(load(x + i)));
+  for (; i + kStep <= n; i += kStep) Put::put(out + i, sigmoid_of<Accumulator<T>>(load(x + i)));
   if (i < n) store_first(out + i, sigmoid_of<Accumulator<T>>(load_first(x + i, n - i)), n - i);
+}
+
+template <class T>
+void sigmoid(const T* x, T* out, int64_t n, bool past_caches) {
+  if (!streams(out, past_caches)) return sigmoid_by<Store>(x, out, n);
+  sigmoid_by<Stream>(x, out, n);
+  finish_streams();
 }
 
 // grad_x = grad_out · out · (1 - out)
@@ -86,13 +93,13 @@ inline Vec<T> sigmoid_gradient(Vec<T> grad_out, Vec<T> out) {
   return grad_out * (T(1) - out) * out;
 }
 
-template <class T>
-void sigmoid_backward(const T* grad_out, const T* out, T* grad_x, int64_t n) {
+template <class Put, class T>
+void sigmoid_backward_by(const T* grad_out, const T* out, T* grad_x, int64_t n) {
   using Acc = Accumulator<T>;
   constexpr int64_t kStep = kLanes<Acc>;
   int64_t i = 0;
   for (; i + kStep <= n; i += kStep) {
-    store(grad_x + i, sigmoid_gradient<Acc>(load(grad_out + i), load(out + i)));
+    Put::put(grad_x + i, sigmoid_gradient<Acc>(load(grad_out + i), load(out + i)));
   }
   if (i < n) {
     const int64_t rest = n - i;
@@ -100,4 +107,10 @@ void sigmoid_backward(const T* grad_out, const T* out, T* grad_x, int64_t n) {
                 sigmoid_gradient<Acc>(load_first(grad_out + i, rest), load_first(out + i, rest)),
                 rest);
   }
+}
+template <class T>
+void sigmoid_backward(const T* grad_out, const T* out, T* grad_x, int64_t n, bool past_caches) {
+  if (!streams(grad_x, past_caches)) return sigmoid_backward_by<Store>(grad_out, out, grad_x, n);
+  sigmoid_backward_by<Stream>(grad_out, out, grad_x, n);
+  finish_streams();
 }

@@ -93,3 +93,24 @@ template <class V>
 inline bool any_nan(const V* v, double) {
   return _mm256_movemask_pd(_mm256_cmp_pd((__m256d)*v, (__m256d)*v, _CMP_UNORD_Q)) != 0;
 }
+
+// One bit for each lane of a mask.
+template <class V>
+inline unsigned lane_bits(const V* mask, float) {
+  return _mm256_movemask_ps((__m256)*mask);
+}
+template <class V>
+inline unsigned lane_bits(const V* mask, double) {
+  return _mm256_movemask_pd((__m256d)*mask);
+}
+
+// To whole vectors, past the caches; then finish_streams, before another thread reads them.
+template <class V>
+inline void store_streaming(float* p, const V* v) {
+  _mm256_stream_ps(p, (__m256)*v);
+}
+template <class V>
+inline void store_streaming(double* p, const V* v) {
+  _mm256_stream_pd(p, (__m256d)*v);
+}
+inline void finish_streams() { _mm_sfence(); }

@@ -112,6 +112,16 @@ inline bool any_nan(const V* v, double) {
   return _mm512_cmp_pd_mask((__m512d)*v, (__m512d)*v, _CMP_UNORD_Q) != 0;
 }
 
+// One bit for each lane of a mask.
+template <class V>
+inline unsigned lane_bits(const V* mask, float) {
+  return _mm512_movepi32_mask((__m512i)*mask);
+}
+template <class V>
+inline unsigned lane_bits(const V* mask, double) {
+  return _mm512_movepi64_mask((__m512i)*mask);
+}
+
 // x · 2^n for whole n, rounded once, even where that is subnormal.
 template <class V>
 inline V times_power_of_2(V x, V n, float) {
@@ -131,3 +141,14 @@ inline V rough_reciprocal(V x, double) {
   const V r = (V)_mm512_rcp14_pd((__m512d)x);
   return r + r * (1. - x * r);
 }
+
+// To whole vectors, past the caches; then finish_streams, before another thread reads them.
+template <class V>
+inline void store_streaming(float* p, const V* v) {
+  _mm512_stream_ps(p, (__m512)*v);
+}
+template <class V>
+inline void store_streaming(double* p, const V* v) {
+  _mm512_stream_pd(p, (__m512d)*v);
+}
+inline void finish_streams() { _mm_sfence(); }

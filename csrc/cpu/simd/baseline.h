@@ -61,3 +61,10 @@ template <class T, class V>
 inline void store_masked(T* p, int64_t from, int64_t to, const V* v) {
   for (int64_t i = from; i < to; ++i) p[i] = (*v)[i];
 }
+
+// Past the caches, if there were an instruction for it.
+template <class T, class V>
+inline void store_streaming(T* p, const V* v) {
+  for (int i = 0; i < int(sizeof(V) / sizeof(T)); ++i) p[i] = (*v)[i];
+}
+inline void finish_streams() {}

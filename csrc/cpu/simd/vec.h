@@ -128,6 +128,25 @@ inline Vec<float> load(const f16* p) {
 }
 inline void store(f16* p, Vec<float> v) { store_f16(p, &v); }
 
+// Stores that pass the caches by, of lanes that need no conversion.
+template <class T>
+inline bool streams(const T* p, bool past_caches) {
+  return past_caches && sizeof(T) == sizeof(Accumulator<T>) &&
+         reinterpret_cast<uintptr_t>(p) % kVectorBytes == 0;
+}
+struct Stream {
+  template <class T>
+  static void put(T* p, Vec<Accumulator<T>> v) {
+    if constexpr (sizeof(T) == sizeof(Accumulator<T>)) store_streaming(p, &v);
+  }
+};
+struct Store {
+  template <class T>
+  static void put(T* p, Vec<Accumulator<T>> v) {
+    store(p, v);
+  }
+};
+
 // ---- one element -------------------------------------------------------------------------------
 
 template <class T>
@@ -240,6 +259,14 @@ inline bool any_nan(const V* v, T) {
     if ((*v)[i] != (*v)[i]) return true;
   }
   return false;
+}
+
+// One bit for each lane of a mask beside lanes of T, where an instruction set has no better way.
+template <class V, class T>
+inline unsigned lane_bits(const V* mask, T) {
+  unsigned bits = 0;
+  for (int i = 0; i < kLanes<T>; ++i) bits |= unsigned((*mask)[i] & 1) << i;
+  return bits;
 }
 
 // All lanes if there are n >= kLanes elements, else the first n.
