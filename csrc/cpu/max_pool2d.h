@@ -15,8 +15,9 @@ void parallel_pooling(const Args& args, bool over_x, Kernel* kernel) {
       s.batch * (over_x ? s.in_h : s.out_h) * (lanes_are_channels ? 1 : s.channels);
   const double row_size =
       static_cast<double>(over_x ? s.in_w : s.out_w) * (lanes_are_channels ? s.channels : 1);
-  constexpr double kTapsAtOnce = 4;  // comparing is cheap beside multiplying and adding
-  parallel(rows, row_size * s.kernel_h * s.kernel_w / kTapsAtOnce,
+  // Comparing is cheap beside multiplying and adding; so short rows cost as much to begin.
+  constexpr double kTapsAtOnce = 4, kBegin = 32;
+  parallel(rows, kBegin + row_size * s.kernel_h * s.kernel_w / kTapsAtOnce,
            [&](int64_t begin, int64_t end) { kernel(args, begin, end); });
 }
 

@@ -16,6 +16,7 @@
 #include "cpu/kernels/max_pool2d_windows.h"
 #include "cpu/kernels/max_pool2d_channels.h"
 #include "cpu/kernels/max_pool2d_rows.h"
+#include "cpu/kernels/max_pool2d_rows_backward.h"
 #include "cpu/kernels/max_pool2d.h"
 #include "cpu/kernels/fma_peak.h"
 // clang-format on

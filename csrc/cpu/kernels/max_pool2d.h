@@ -5,14 +5,18 @@
 // number, and the last NaN over the others. Lanes run along the channels where these are contiguous
 // (max_pool2d_channels.h), else along rows (max_pool2d_rows.h).
 
-// Calls row(args, image, channel, row) for a range of rows, counted over (image, channel, row).
-template <class Args, class Row>
-inline void for_rows(const Args& args, int64_t height, int64_t begin, int64_t end, Row* pool) {
+// Calls pool(args, image, channel, row, most) for a range of rows, counted over (image, channel,
+// row). It works through at least one row of a plane, and at most so many, and returns their
+// number.
+template <class Args, class Rows>
+inline void for_rows(const Args& args, int64_t height, int64_t begin, int64_t end, Rows* pool) {
   int64_t row = begin % height, channel = begin / height % args.shape.channels;
   int64_t image = begin / height / args.shape.channels;
-  for (int64_t item = begin; item < end; ++item) {
-    pool(args, image, channel, row);
-    if (++row < height) continue;
+  for (int64_t item = begin; item < end;) {
+    const int64_t done = pool(args, image, channel, row, least(end - item, height - row));
+    item += done;
+    row += done;
+    if (row < height) continue;
     row = 0;
     if (++channel < args.shape.channels) continue;
     channel = 0;
@@ -61,6 +65,7 @@ void max_pool2d_backward(const Pool2dArgs<T, const T, const Offset>& args, int64
       pool_backward_row_of_channels(args, item / s.in_h, item % s.in_h);
     }
   } else {
-    for_rows(args, s.in_h, begin, end, pool_backward_row<T, Offset>);
+    for_rows(args, s.in_h, begin, end,
+             are_quads(args) ? pool_backward_quads<T, Offset> : pool_backward_row<T, Offset>);
   }
 }

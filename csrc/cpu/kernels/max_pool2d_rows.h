@@ -52,6 +52,33 @@ struct RowTaps {
   }
 };
 
+// All taps of windows of kSize rows and columns, which maximum and offsets need twice.
+template <int kSize, int kStep, bool kInside, class T>
+struct HeldTaps {
+  using Acc = Accumulator<T>;
+  Vec<Acc> taps[kSize][kSize];
+
+  [[gnu::always_inline]] explicit HeldTaps(const RowTaps<kStep, kInside, T>& from) {
+#pragma GCC unroll 3
+    for (int i = 0; i < kSize; ++i) {
+      if constexpr (kStep == 1) {
+#pragma GCC unroll 3
+        for (int j = 0; j < kSize; ++j) taps[i][j] = from(i, j);
+      } else {
+        static_assert(kSize <= 3);
+        const T* row = from.top + i * from.row_step;
+        const Vec<Acc> low = load_columns_of<kInside>(row, from.col, from.width, from.outside);
+        const Vec<Acc> high =
+            load_columns_of<kInside>(row, from.col + kLanes<Acc>, from.width, from.outside);
+        taps[i][0] = every_second<0, Acc>(low, high);
+        taps[i][1] = every_second<1, Acc>(low, high);
+        if constexpr (kSize == 3) taps[i][2] = from(i, 2);
+      }
+    }
+  }
+  Vec<Acc> operator()(int64_t i, int64_t j) const { return taps[i][j]; }
+};
+
 // Of the first n of kLanes windows, whatever their steps.
 template <class T>
 struct AnyTaps {
@@ -96,10 +123,25 @@ inline Vec<Bits<T>> first_taps(const Pool2dShape& s, Inside rows, int64_t first_
   return load(taps);
 }
 
+// The largest of taps that are loaded as they lie.
+template <int kKernel, int kStep, bool kInside, class T>
+[[gnu::always_inline]] inline Found<Accumulator<T>> largest_of_row(const RowTaps<kStep, kInside, T>& taps,
+                                            const Pool2dShape& s, Inside rows,
+                                            Vec<Bits<Accumulator<T>>> first, bool wants_offsets) {
+  if constexpr (kKernel > 0) {
+    if (s.kernel_h == kKernel && rows.last - rows.first == kKernel) {
+      const HeldTaps<kKernel, kStep, kInside, T> held(taps);
+      return largest<kKernel, kKernel, T>(held, rows, {0, kKernel}, kKernel, first, wants_offsets);
+    }
+  }
+  const Inside cols = {0, kKernel > 0 ? kKernel : s.kernel_w};
+  return largest<0, kKernel, T>(taps, rows, cols, cols.last, first, wants_offsets);
+}
+
 // kKernel: the width of the window, if it is not 0. kStep: as row_step has it.
 template <bool kGather, int kKernel, int kStep, class T, class O, class Offset>
-void pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t image, int64_t channel,
-              int64_t out_row) {
+int64_t pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t image, int64_t channel,
+                 int64_t out_row, int64_t /*most*/) {
   using Acc = Accumulator<T>;
   constexpr int64_t kBlock = kLanes<Acc>;
   const Pool2dShape& s = args.shape;
@@ -121,13 +163,14 @@ void pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t image, int64_t
       const Vec<Bits<Acc>> first = first_taps<Acc>(s, rows, col);
       const Vec<Acc> outside = broadcast(lowest<T>());
       const int64_t reach = (kBlock - 1) * kStep + cols.last;
+      const bool inside = n == kBlock && col >= 0 && col + reach <= s.in_w;
       Found<Acc> found;
-      if (n == kBlock && col >= 0 && col + reach <= s.in_w) {
+      if (inside) {
         const RowTaps<kStep, true, T> taps = {x, step_h, col, s.in_w, outside};
-        found = largest<0, kKernel, T>(taps, rows, cols, cols.last, first, offsets != nullptr);
+        found = largest_of_row<kKernel>(taps, s, rows, first, offsets != nullptr);
       } else {
         const RowTaps<kStep, false, T> taps = {x, step_h, col, s.in_w, outside};
-        found = largest<0, kKernel, T>(taps, rows, cols, cols.last, first, offsets != nullptr);
+        found = largest_of_row<kKernel>(taps, s, rows, first, offsets != nullptr);
       }
       if (args.relu) found = rectified(found);
       store_lanes(out + at, found.value, n);
@@ -160,113 +203,5 @@ void pool_row(const Pool2dArgs<const T, O, Offset>& args, int64_t image, int64_t
       for (int64_t i = 0; i < n; ++i) narrow(values[i], out + (at + i) * args.out.w);
     }
   }
-}
-
-// ---- backward: rows of grad_x ------------------------------------------------------------------
-
-// The sums of the gradients of kLanes windows, and of those before that reach into theirs, by the
-// remainder of the column they belong to.
-template <int kKernel, int kStep, bool kInside, class T, class Offset>
-inline void add_row_of_windows(const T* grad_out, const Offset* offsets, int64_t at, int64_t out_w,
-                               int64_t kernel_w, Bits<Accumulator<T>> first_tap,
-                               Vec<Accumulator<T>> (&sums)[kStep]) {
-  using Acc = Accumulator<T>;
-  const int64_t width = kKernel > 0 ? kKernel : kernel_w;
-  const Vec<Acc> zero = {};
-#pragma GCC unroll 2
-  for (int phase = 0; phase < kStep; ++phase) {
-#pragma GCC unroll 3
-    for (int64_t j = phase; j < width; j += kStep) {
-      const int64_t window = at - (j - phase) / kStep;
-      const int64_t from = kInside ? 0 : clamp(-window, 0, kLanes<Acc>);
-      const int64_t to = kInside ? kLanes<Acc> : clamp(out_w - window, from, kLanes<Acc>);
-      const Vec<Bits<Acc>> chosen = load_offsets<Acc>(offsets + window, from, to);
-      const Vec<Acc> g = load_columns_of<kInside>(grad_out, window, out_w, zero);
-      sums[phase] += chosen == first_tap + Bits<Acc>(j) ? g : zero;
-    }
-  }
-}
-
-// Blocks of kLanes windows and of the kStep · kLanes elements that begin in them.
-template <int kKernel, int kStep, class T, class Offset>
-void pool_backward_row_in_steps(const Pool2dArgs<T, const T, const Offset>& args, const T* grad_out,
-                                const Offset* offsets, const Covering& rows, T* grad_x) {
-  using Acc = Accumulator<T>;
-  constexpr int64_t kBlock = kLanes<Acc>;
-  const Pool2dShape& s = args.shape;
-  const int64_t kernel_w = kKernel > 0 ? kKernel : s.kernel_w;
-  const int64_t before = (kernel_w - 1) / kStep;  // windows that reach into those of a block
-  for (int64_t at = 0; at * kStep - s.pad_w < s.in_w; at += kBlock) {
-    const bool inside = at >= before && at + kBlock <= s.out_w;
-    Vec<Acc> sums[kStep] = {};
-    for (int64_t i = 0; i < rows.count; ++i) {
-      const T* g = grad_out + (rows.output - i * rows.output_step) * args.out.h;
-      const Offset* o = offsets + (rows.output - i * rows.output_step) * args.offsets.h;
-      const Bits<Acc> first_tap = (rows.tap + i * rows.tap_step) * kernel_w;
-      if (inside) {
-        add_row_of_windows<kKernel, kStep, true>(g, o, at, s.out_w, kernel_w, first_tap, sums);
-      } else {
-        add_row_of_windows<kKernel, kStep, false>(g, o, at, s.out_w, kernel_w, first_tap, sums);
-      }
-    }
-    const int64_t first = at * kStep - s.pad_w;
-    if constexpr (kStep == 1) {
-      store_columns_of(grad_x, first, s.in_w, sums[0]);
-    } else {
-      store_columns_of(grad_x, first, s.in_w, in_turn<0, Acc>(sums[0], sums[1]));
-      store_columns_of(grad_x, first + kBlock, s.in_w, in_turn<1, Acc>(sums[0], sums[1]));
-    }
-  }
-}
-
-// Every window, stride and layout.
-template <class T, class Offset>
-void pool_backward_row_by_taps(const Pool2dArgs<T, const T, const Offset>& args, const T* grad_out,
-                               const Offset* offsets, const Covering& rows, T* grad_x) {
-  using Acc = Accumulator<T>;
-  constexpr int64_t kBlock = 256;
-  const Pool2dShape& s = args.shape;
-  for (int64_t begin = 0; begin < s.in_w; begin += kBlock) {
-    const int64_t n = least(kBlock, s.in_w - begin);
-    Acc sums[kBlock] = {};
-    for (int64_t i = 0; i < rows.count; ++i) {
-      const int64_t out_row = rows.output - i * rows.output_step;
-      const T* g = grad_out + out_row * args.out.h;
-      const Offset* chosen = offsets + out_row * args.offsets.h;
-      for (int64_t j = 0; j < s.kernel_w; ++j) {
-        const int64_t shift = j * s.dilation_w - s.pad_w - begin;  // place = col · stride + shift
-        const int64_t last = clamp(floor_quotient(n - 1 - shift, s.stride_w) + 1, 0, s.out_w);
-        const Offset tap = (rows.tap + i * rows.tap_step) * s.kernel_w + j;
-        for (int64_t col = clamp(ceil_quotient(-shift, s.stride_w), 0, last); col < last; ++col) {
-          if (chosen[col * args.offsets.w] != tap) continue;
-          sums[col * s.stride_w + shift] += widen(g[col * args.out.w]);
-        }
-      }
-    }
-    for (int64_t i = 0; i < n; ++i) narrow(sums[i], grad_x + (begin + i) * args.x.w);
-  }
-}
-
-template <class T, class Offset>
-void pool_backward_row(const Pool2dArgs<T, const T, const Offset>& args, int64_t image,
-                       int64_t channel, int64_t row) {
-  const Pool2dShape& s = args.shape;
-  const Covering rows = covering(row, s.out_h, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h);
-  const T* grad_out = args.out.data + image * args.out.n + channel * args.out.c;
-  const Offset* offsets = args.offsets.data + image * args.offsets.n + channel * args.offsets.c;
-  T* grad_x = args.x.data + image * args.x.n + channel * args.x.c + row * args.x.h;
-  const int64_t step = row_step(args);
-  if (step == 2 && s.kernel_w == 2) {
-    pool_backward_row_in_steps<2, 2>(args, grad_out, offsets, rows, grad_x);
-  } else if (step == 2 && s.kernel_w == 3) {
-    pool_backward_row_in_steps<3, 2>(args, grad_out, offsets, rows, grad_x);
-  } else if (step == 1 && s.kernel_w == 3) {
-    pool_backward_row_in_steps<3, 1>(args, grad_out, offsets, rows, grad_x);
-  } else if (step == 2) {
-    pool_backward_row_in_steps<0, 2>(args, grad_out, offsets, rows, grad_x);
-  } else if (step == 1) {
-    pool_backward_row_in_steps<0, 1>(args, grad_out, offsets, rows, grad_x);
-  } else {
-    pool_backward_row_by_taps(args, grad_out, offsets, rows, grad_x);
-  }
+  return 1;
 }
