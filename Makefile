@@ -67,6 +67,7 @@ benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, ab
 	$(BENCH) matmul --dtype bfloat16 $(PAGE)
 	$(BENCH) pool $(PAGE)
 	$(BENCH) sigmoid $(PAGE)
+	$(BENCH) block --batch 4 $(PAGE)
 	$(BENCH) net --table lenet,alexnet,resnet_18,vgg_16 $(PAGE)
 	$(BENCH) conv --table vgg_16,resnet_50 --filter R=3,pad=1 --batch 4 $(PAGE)
 	$(BENCH) conv --table unet --filter mid $(PAGE)

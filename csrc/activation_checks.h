@@ -12,7 +12,9 @@ void check_relu(const char* op, const at::Tensor& x);
 
 /// Bytes of a mask's row, for so many elements in all.
 template <class Int>
-Int mask_bytes(const Int& elements, const Int& rows) {
+Int mask_bytes(const char* op, const Int& elements, const Int& rows) {
+  TORCHCONV_EXPECT(elements % rows == 0, op, elements,
+                   "the number of elements to be divisible by rows == ", rows);
   return (elements / rows + 7) / 8;
 }
 
@@ -22,10 +24,11 @@ Int check_relu_with_mask(const at::Tensor& x, const Int& elements, const Int& ro
   const char* op = "relu_with_mask";
   check_relu(op, x);
   TORCHCONV_EXPECT(rows >= 1, op, rows, "rows to be positive");
-  TORCHCONV_EXPECT(elements % rows == 0, op, elements,
-                   "the number of elements to be divisible by rows == ", rows);
-  return mask_bytes(elements, rows);
+  return mask_bytes(op, elements, rows);
 }
+
+/// Strides must make each element of a tensor of these sizes lie somewhere, and no gaps.
+void check_dense(const char* op, at::IntArrayRef sizes, at::IntArrayRef strides);
 
 template <class Int>
 void check_relu_backward(const at::Tensor& grad_out, const Int& elements, const at::Tensor& mask,
@@ -39,7 +42,7 @@ void check_relu_backward(const at::Tensor& grad_out, const Int& elements, const 
   check_rank(op, mask, "mask", 2, "[rows, bytes]");
   const Int rows = sizes_of<Int>(mask)[0];
   TORCHCONV_EXPECT(rows >= 1, op, sizes_of<Int>(mask), "mask to have rows");
-  check_shape<Int>(op, mask, "mask", {rows, mask_bytes(elements, rows)});
+  check_shape<Int>(op, mask, "mask", {rows, mask_bytes(op, elements, rows)});
   check_length(op, strides, "strides", static_cast<size_t>(grad_out.dim()),
                "one for each dimension of grad_out");
   check_at_least(op, strides, "strides", 0, "non-negative");

@@ -397,6 +397,10 @@ CASES = {
         lambda to: ops.relu_backward(to(x(3, 5)), to(x(1, 3).byte()), [5, 1]),
         "relu_backward: expected mask to have shape [1, 2], but got [1, 3]",
     ),
+    "relu_backward rows": (
+        lambda to: ops.relu_backward(to(x(7)), to(x(3, 1).byte()), [1]),
+        "relu_backward: expected the number of elements to be divisible by rows == 3, but got 7",
+    ),
     "relu_backward no rows": (
         lambda to: ops.relu_backward(to(x(3)), to(x(0, 1).byte()), [1]),
         "relu_backward: expected mask to have rows, but got [0, 1]",
@@ -409,6 +413,11 @@ CASES = {
         lambda to: ops.relu_backward(to(x(3, 5)), to(x(1, 2).byte()), [1]),
         "relu_backward: expected strides to have 2 values (one for each dimension of grad_out), "
         "but got [1]",
+    ),
+    "relu_backward gaps": (
+        lambda to: ops.relu_backward(to(x(3, 5)), to(x(1, 2).byte()), [10, 1]),
+        "relu_backward: expected strides to be those of a dense tensor of sizes [3, 5], "
+        "but got [10, 1]",
     ),
     "relu_backward integer": (
         lambda to: ops.relu_backward(*[to(x(3, dtype=torch.int64))] * 2, [1]),

@@ -17,13 +17,16 @@ CASES = {
         "x": (2, 2, 16, 17), "weight": (3, 2, 2, 3), "dilation": (2, 1),
         "pool": PoolWindow(2, 1, 0, 2, True),
     },
+    "groups in lanes": {
+        "x": (3, 8, 23, 12), "weight": (8, 2, 3, 3), "groups": 4, "pool": PoolWindow(3, 2, 1),
+    },
     "groups": {"x": (2, 4, 9, 9), "weight": (6, 2, 3, 3), "groups": 2},
     "depthwise": {"x": (2, 5, 9, 9), "weight": (5, 1, 3, 3), "groups": 5, "padding": 1},
     "winograd": {"x": (2, 32, 18, 17), "weight": (32, 32, 3, 3), "padding": 1},
     "wide": {"x": (1, 2, 22, 23), "weight": (2, 2, 2, 2), "pool": PoolWindow((16, 17), 3)},
 }  # fmt: skip
 ACTIVATIONS = {"relu": torchconv.relu, "sigmoid": torchconv.sigmoid, None: lambda x: x}
-PORTIONS = (1, 3000, 4 << 20)  # some rows at a time, images, everything
+PORTIONS = (1, 3000, 2 << 20)  # some rows at a time, images, everything
 
 
 def operands(case, dtype=torch.float64, channels_last=False, bias=True):
@@ -80,6 +83,37 @@ def test_exact_on_small_integers(case, dtype):
     assert torch.equal(out, expected)
     for mine, theirs in zip(*gradients, strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("portion", PORTIONS)
+@pytest.mark.parametrize("channels_last", [False, True], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("case", CASES)
+def test_bits_do_not_depend_on_threads_and_weight_gradients_not_on_portions(
+    isa, case, channels_last, portion
+):
+    given = operands(case, torch.float32, channels_last)
+    (expected,) = torch.autograd.grad(one_after_the_other(case, "relu", *given).sum(), given[1])
+    results = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with torchconv.backends.portion_bytes(portion):
+            out = block(case, "relu", *given)
+            results.append([out, *torch.autograd.grad(out.sum(), given)])
+        assert torch.equal(results[-1][2], expected)
+    assert all(map(torch.equal, *results))
+
+
+def test_many_small_images():
+    """Of which a portion holds so many that rows of all of them follow each other in scratch."""
+    x, weight = torch.randn(32, 16, 8, 8), torch.randn(255, 16, 3, 3, requires_grad=True)
+    grads = [
+        torch.autograd.grad(out.sum(), weight)[0]
+        for out in (
+            torchconv.conv2d_act_pool(x, weight, padding=1),
+            torchconv.max_pool2d(torchconv.relu(torchconv.conv2d(x, weight, padding=1)), 2),
+        )
+    ]
+    assert torch.equal(*grads)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -89,3 +89,9 @@ def test_relu_gives_the_items_of_vmap_their_gradients(in_dim):
     grads = torch.func.vmap(torch.func.grad(lambda x: torchconv.relu(x).sin().sum()), in_dim)(x)
     expected = torch.where(x > 0, x.cos(), 0.0).movedim(in_dim, 0)
     torch.testing.assert_close(grads, expected)
+
+
+def test_relu_in_nested_vmap():
+    x = torch.randn(2, 3, 4, 5, 6)
+    twice = torch.func.vmap(torch.func.vmap(torch.func.grad(lambda x: torchconv.relu(x).sum())))
+    assert torch.equal(twice(x), (x > 0).float())

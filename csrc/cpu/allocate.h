@@ -3,6 +3,7 @@
 //
 // A fresh large block costs a page fault for every 4 KiB that a kernel writes, which for
 // memory-bound operators is more than their work. With 2 MiB pages there are 512 times fewer.
+// csrc/README.md has what that brings, operator by operator.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +17,9 @@ at::Tensor empty_result(at::IntArrayRef sizes, const at::TensorOptions& options,
 /// Asks for huge pages for a tensor that nothing has been written to, if it is large.
 at::Tensor advise_huge_pages(at::Tensor tensor);
 
-/// Whether so many bytes of a result had better be stored past the caches. Whoever reads them next
-/// finds them in memory either way; memory that was written before is not read first.
+/// Whether so many bytes of a result had better be stored past the caches: whoever reads them next
+/// finds them in memory either way, and what they replace is not read first. Of elementwise
+/// operators only; pooling reads four times what it writes, and backward writes rows in pieces.
 bool past_caches(int64_t bytes);
 
 /// Uninitialised scratch of `bytes` for each of `threads`, freed with the tensor.

@@ -33,17 +33,18 @@ void conv2d_act_pool_into(const ConvPool& s, const at::Tensor& x, const at::Tens
                                          layout.view<T>(nullptr, s.conv.out_h),
                                          bias ? data_of<const T>(*bias) : nullptr,
                                          bias ? bias->stride(0) : 0};
-        const Conv2dRequest request{is_channels_last(whole.out), algorithm_of(whole), true};
+        const bool channels_last = is_channels_last(whole.out);
+        const Conv2dAlgorithm algorithm = algorithm_of(whole);
         for_portions<T>(
             portions, layout, [&](const Portion& p) { return pool_inputs(p).others.count; },
-            [&](const Portion& p, T* data, const Machine& machine) {
+            [&](const Portion& p, T* data, const Machine& machine, bool keeps) {
               const RowRange rows = pool_inputs(p).others;
               const RowMap conv = inputs_of(rows, conv_rows(s), s.conv.in_h);
               Conv2dForwardArgs<T> args = whole;
               args.shape = conv_of(s, p.images.count, conv.others.count, rows.count, conv.pad);
               args.x = part(all_x, p.images, conv.others);
               args.out = layout.view(data, rows.count);
-              return conv2d_work<T>(args, request, machine);
+              return conv2d_work<T>(args, {channels_last, algorithm, keeps}, machine);
             },
             [&](const Portion& p, T* data, const auto& convolve) {
               const RowMap pool = pool_inputs(p);

@@ -80,7 +80,7 @@ Conv2dPlan plan_grouped_correlation(const Correlation& c, int64_t groups, int64_
   plan.algorithm = Conv2dAlgorithm::kGrouped;
   plan.keep_weights = true;
   plan.source_elements = strip(plan.strip_rows);
-  plan.sum_elements = plan.channels_in_lanes ? lanes * lanes : sums(plan.strip_rows);
+  plan.sum_elements = plan.channels_in_lanes ? 0 : sums(plan.strip_rows);
   plan.bias_elements = plan.groups * c.out_channels * 4 * lanes;
   const int64_t bytes = machine.accumulator_bytes;
   plan.scratch_bytes =

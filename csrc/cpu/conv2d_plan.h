@@ -25,7 +25,9 @@ enum class Conv2dAlgorithm {
 struct Conv2dRequest {
   bool channels_last;         // of what the kernel reads and writes
   Conv2dAlgorithm algorithm;  // kAutomatic: the one that is found fastest
-  bool keeps_weights;         // the same scratch and weights serve further calls of this kind
+  // The same scratch and weights serve further calls of this kind: all that packed weights and
+  // their numbers depend on is in the channels, the kernel and the algorithm.
+  bool keeps_weights;
 };
 
 /// Of Winograd's algorithm.

@@ -91,7 +91,8 @@ at::Tensor conv2d_pool_backward_input_cpu(const at::Tensor& grad_out, const at::
                                    grad_out.options(), format);
   if (grad_x.numel() == 0) return grad_x;
   if (leaves_inputs_unwritten(s.conv)) grad_x.zero_();
-  // Below the last step of the stride nothing is read, and portions may find nothing to do.
+  // Rows below the last window get no gradient, and a portion of nothing else leaves them
+  // unwritten.
   const int64_t read = inputs_of({0, s.conv.out_h}, conv_rows(s), s.conv.in_h).others.count;
   if (read < s.conv.in_h) grad_x.narrow(2, read, s.conv.in_h - read).zero_();
   const Portions portions(s.conv.batch, s.conv.in_h, bytes_of_row(s, grad_out) / s.conv.stride_h,
@@ -111,16 +112,18 @@ at::Tensor conv2d_pool_backward_input_cpu(const at::Tensor& grad_out, const at::
                                                layout.view<const T>(nullptr, s.conv.out_h),
                                                nullptr,
                                                0};
-        const Conv2dRequest request{is_channels_last(whole.x), algorithm_of(whole), true};
+        const bool channels_last = is_channels_last(whole.x);
+        const Conv2dAlgorithm algorithm = algorithm_of(whole);
         for_portions<T>(
             portions, layout, [&](const Portion& p) { return conv_outputs(p).others.count; },
-            [&](const Portion& p, T* data, const Machine& machine) {
+            [&](const Portion& p, T* data, const Machine& machine, bool keeps) {
               const RowMap conv = conv_outputs(p);
               Conv2dBackwardInputArgs<T> args = whole;
               args.shape = conv_of(s, p.images.count, p.rows.count, conv.others.count, conv.pad);
               args.x = part(whole.x, p.images, p.rows);
               args.out = constant(layout.view(data, conv.others.count));
-              return conv2d_backward_input_work<T>(args, request, machine);
+              return conv2d_backward_input_work<T>(args, {channels_last, algorithm, keeps},
+                                                   machine);
             },
             [&](const Portion& p, T* data, const auto& convolve) {
               const RowRange rows = conv_outputs(p).others;
@@ -155,9 +158,12 @@ at::Tensor conv2d_pool_backward_weight_cpu(const at::Tensor& grad_out, const at:
         using T = decltype(type);
         using Offset = decltype(offset_type);
         const Pooled<T, Offset> from(grad_out, offsets);
+        // Twice what is read at a time, so that what lies between rows of two images, read
+        // together, is not made anew for each next pair of rows.
+        const double most = static_cast<double>(portion_bytes());
         const auto most_rows = [&](int64_t rows, int64_t channels) {
-          const int64_t row_bytes = layout.of_channels(channels).elements(1) * sizeof(T);
-          return std::max(rows, portion_bytes() / row_bytes);
+          const double row_bytes = static_cast<double>(channels) * s.conv.out_w * sizeof(T);
+          return std::max(2 * rows, static_cast<int64_t>(most / row_bytes));
         };
         const RowsMaker<T> maker{
             [&](int64_t rows, int64_t channels) {

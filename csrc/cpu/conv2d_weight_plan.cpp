@@ -41,8 +41,6 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Conv2dRequest&
   }
   plan.block_images = std::min(c.batch, plan.block_images);
 
-  plan.block_lines = (plan.block_images - 1) * c.out_h + plan.block_rows;
-
   const auto filled = [lanes](int64_t channels) {
     return static_cast<double>(channels) / round_up(channels, lanes);
   };
@@ -61,6 +59,7 @@ Conv2dWeightPlan plan_weight_gradient(const Conv2dShape& s, const Conv2dRequest&
   plan.algorithm =
       plan.output_channels_in_lanes ? Conv2dAlgorithm::kPixels : Conv2dAlgorithm::kChannels;
 
+  plan.block_lines = (plan.block_images - 1) * c.out_h + plan.block_rows;
   plan.blocks = ceil_div(c.batch, plan.block_images) * ceil_div(c.out_h, plan.block_rows) *
                 ceil_div(c.out_w, plan.block_cols);
 

@@ -53,6 +53,8 @@ View4<const T> constant(const View4<T>& v) {
 
 /// Rows of the convolution's output, or of its gradient, as they lie in scratch.
 struct ConvRows {
+  static constexpr int64_t kApart = 16;
+
   int64_t channels, width;
   bool channels_last;
 
@@ -67,10 +69,11 @@ struct ConvRows {
     return rows;
   }
   /// From one channel to the next, so that these do not all meet in the same places of a cache.
-  int64_t plane(int64_t rows) const { return rows * width + (rows * width % 512 == 0 ? 16 : 0); }
-  int64_t elements(int64_t rows) const {
-    return channels * (channels_last ? rows * width : plane(rows));
+  int64_t plane(int64_t rows) const {
+    return rows * width + (rows * width % 512 == 0 ? kApart : 0);
   }
+  /// Enough for so many rows or less.
+  int64_t elements(int64_t rows) const { return channels * (rows * width + kApart); }
   template <class T>
   View4<T> view(T* data, int64_t rows) const {
     if (channels_last) return {data, rows * width * channels, 1, width * channels, channels};
@@ -84,10 +87,12 @@ inline double bytes_of_row(const ConvPool& s, const at::Tensor& like) {
 }
 
 /// Works through portions: each by one thread, which finds the weights still packed that it has
-/// used before, or, where there are too few for that, one after the other by all threads.
+/// used before, or, where they are so few that threads would be idle, one after the other by all
+/// threads.
 ///
 /// rows(portion): how many the convolution has there.
-/// work(portion, data, machine): that of the convolution, on such rows at `data`.
+/// work(portion, data, machine, keeps): that of the convolution, on such rows at `data`; keeps says
+/// whether packed weights serve the next portion.
 /// step(portion, data, convolve): the whole, where convolve() does this work.
 template <class T, class Rows, class Work, class Step>
 void for_portions(const Portions& portions, const ConvRows& layout, const Rows& rows,
@@ -102,24 +107,24 @@ void for_portions(const Portions& portions, const ConvRows& layout, const Rows& 
     const int64_t some = rows(portion);
     elements = std::max(elements, portion.images.count * layout.elements(some));
     if (!shared && some > 0) {
-      kernel_bytes = std::max(kernel_bytes, work(portion, nullptr, machine).scratch_bytes);
+      kernel_bytes = std::max(kernel_bytes, work(portion, nullptr, machine, true).scratch_bytes);
     }
   }
   kernel_bytes = std::max(kPackedBytes, cache_lines(kernel_bytes));
-  const auto some = [&](int64_t begin, int64_t end, void* scratch) {
+  const auto run = [&](int64_t begin, int64_t end, void* scratch) {
     T* const data = reinterpret_cast<T*>(static_cast<char*>(scratch) + kernel_bytes);
     forget_weights(scratch);
     for (int64_t i = begin; i < end; ++i) {
       step(portions[i], data, [&] {
-        const Conv2dWork conv = work(portions[i], data, machine);
+        const Conv2dWork conv = work(portions[i], data, machine, !shared);
         shared ? compute(conv) : conv.run(0, conv.items, scratch);
       });
     }
   };
   const int64_t bytes = kernel_bytes + elements * int64_t(sizeof(T));
-  if (shared) return some(0, count, empty_scratch(1, bytes).data_ptr());
-  constexpr double kAThreadEach = 1e9;
-  parallel_with_scratch(count, kAThreadEach, bytes, some);
+  if (shared) return run(0, count, empty_scratch(1, bytes).data_ptr());
+  constexpr double kWorthAThreadEach = 1e9;
+  parallel_with_scratch(count, kWorthAThreadEach, bytes, run);
 }
 
 }  // namespace torchconv

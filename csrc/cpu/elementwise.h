@@ -18,8 +18,9 @@ inline at::Tensor empty_result_like(const at::Tensor& like) {
   return advise_huge_pages(iterator.output(0));
 }
 
-/// Calls kernel({inputs...}, out, n) on contiguous runs of `out` and the inputs. TensorIterator
-/// joins dimensions and shares the work out; runs that are not contiguous go through small buffers.
+/// Calls kernel({inputs...}, out, n, buffered) on contiguous runs of `out` and the inputs.
+/// TensorIterator joins dimensions and shares the work out; runs that are not contiguous go through
+/// small buffers.
 /// If `out` is undefined it is made as `empty_result_like` makes it.
 template <class T, size_t kInputs, class Kernel>
 at::Tensor map_elements(const at::Tensor& out, const std::array<at::Tensor, kInputs>& inputs,
@@ -37,7 +38,7 @@ at::Tensor map_elements(const at::Tensor& out, const std::array<at::Tensor, kInp
     std::array<const T*, kInputs> in;
     if (contiguous) {
       for (size_t i = 0; i < kInputs; ++i) in[i] = reinterpret_cast<const T*>(data[i + 1]);
-      return kernel(in, reinterpret_cast<T*>(data[0]), n);
+      return kernel(in, reinterpret_cast<T*>(data[0]), n, /*buffered=*/false);
     }
     T buffers[kInputs + 1][kBuffer];
     for (int64_t begin = 0; begin < n; begin += kBuffer) {
@@ -49,7 +50,7 @@ at::Tensor map_elements(const at::Tensor& out, const std::array<at::Tensor, kInp
         }
         in[i] = buffers[i];
       }
-      kernel(in, buffers[kInputs], count);
+      kernel(in, buffers[kInputs], count, /*buffered=*/true);
       char* p = data[0] + begin * strides[0];
       for (int64_t j = 0; j < count; ++j) {
         *reinterpret_cast<T*>(p + j * strides[0]) = buffers[kInputs][j];
@@ -63,9 +64,10 @@ at::Tensor map_elements(const at::Tensor& out, const std::array<at::Tensor, kInp
 template <class T, class Select>
 at::Tensor map_unary(const at::Tensor& x, const Select& select) {
   auto* const kernel = select(kernels().of(T{}));
-  const bool streaming = past_caches(x.numel() * int64_t(sizeof(T)));
-  return map_elements<T, 1>(
-      {}, {x}, [&](const auto& in, T* o, int64_t n) { kernel(in[0], o, n, streaming); });
+  const bool large = past_caches(x.numel() * int64_t(sizeof(T)));
+  return map_elements<T, 1>({}, {x}, [&](const auto& in, T* o, int64_t n, bool buffered) {
+    kernel(in[0], o, n, large && !buffered);
+  });
 }
 
 }  // namespace torchconv

@@ -23,7 +23,7 @@ bool lies_as(const at::Tensor& tensor, at::IntArrayRef strides) {
 /// Calls fn(first element, their number, first byte) for pieces of the rows of a mask.
 template <class Fn>
 void for_pieces(int64_t elements, int64_t rows, const Fn& fn) {
-  const int64_t row = elements / rows, bytes = mask_bytes(elements, rows);
+  const int64_t row = elements / rows, bytes = ceil_div<int64_t>(row, 8);
   const int64_t pieces = ceil_div(row, kPiece);
   parallel(rows * pieces, kPiece, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -63,10 +63,9 @@ std::tuple<at::Tensor, at::Tensor> relu_with_mask_cpu(const at::Tensor& x, int64
 at::Tensor relu_backward_cpu(const at::Tensor& grad_out, const at::Tensor& mask,
                              at::IntArrayRef strides) {
   check_relu_backward<int64_t>(grad_out, grad_out.numel(), mask, strides);
+  check_dense("relu_backward", grad_out.sizes(), strides);
   const at::Tensor grad_x =
       advise_huge_pages(at::empty_strided(grad_out.sizes(), strides, grad_out.options()));
-  TORCHCONV_EXPECT(grad_x.is_non_overlapping_and_dense(), "relu_backward", strides,
-                   "strides to be those of a dense tensor of sizes ", grad_out.sizes());
   const at::Tensor from = lies_as(grad_out, strides) ? grad_out : grad_x.copy_(grad_out);
   const at::Tensor ordered = mask.contiguous();
   with_float_type(grad_out.scalar_type(), [&](auto type) {

@@ -19,10 +19,11 @@ at::Tensor sigmoid_backward_cpu(const at::Tensor& grad_out, const at::Tensor& ou
   return with_float_type(out.scalar_type(), [&](auto type) {
     using T = decltype(type);
     auto* const kernel = kernels().of(type).sigmoid_backward;
-    const bool streaming = past_caches(out.numel() * int64_t(sizeof(T)));
-    return map_elements<T, 2>(
-        empty_result_like(out), {grad_out, out},
-        [&](const auto& in, T* o, int64_t n) { kernel(in[0], in[1], o, n, streaming); });
+    const bool large = past_caches(out.numel() * int64_t(sizeof(T)));
+    return map_elements<T, 2>(empty_result_like(out), {grad_out, out},
+                              [&](const auto& in, T* o, int64_t n, bool buffered) {
+                                kernel(in[0], in[1], o, n, large && !buffered);
+                              });
   });
 }
 

@@ -25,6 +25,9 @@ std::tuple<at::Tensor, at::Tensor> relu_with_mask_meta(const at::Tensor& x, SymI
 at::Tensor relu_backward_meta(const at::Tensor& grad_out, const at::Tensor& mask,
                               c10::SymIntArrayRef strides) {
   check_relu_backward<SymInt>(grad_out, grad_out.sym_numel(), mask, strides);
+  const auto sizes = c10::asIntArrayRefSlowOpt(grad_out.sym_sizes());
+  const auto known = c10::asIntArrayRefSlowOpt(strides);
+  if (sizes && known) check_dense("relu_backward", *sizes, *known);
   return at::empty_strided_symint(grad_out.sym_sizes(), strides, grad_out.options());
 }
 

@@ -3,7 +3,6 @@
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
@@ -53,7 +52,7 @@ class ReLUFunction(OperatorFunction):
         """Items lie one after the other, so that each has its rows of the mask."""
         size = info.batch_size
         x = x.movedim(in_dims[0], 0)
-        if x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
+        if x.dim() != 4 or not x.movedim(1, -1).is_contiguous():  # channels last may stay so
             x = x.contiguous()
         out, mask = _with_mask(x, size * rows)
         return (out, mask.unflatten(0, (size, rows))), (0, 0)

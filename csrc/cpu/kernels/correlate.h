@@ -243,6 +243,6 @@ struct Correlator {
     } else {
       run_channels(args, p, ready);
     }
-    *packed = number;
+    *packed = plan.keep_weights ? number : -1;
   }
 };

@@ -74,8 +74,11 @@ struct GroupedChannels : Correlator<T, Accumulator<T>> {
   GroupedChannels(const Conv2dPlan& plan, void* memory)
       : Correlator<T, Accumulator<T>>(plan, memory) {}
 
-  // Bit patterns of lanes, in the memory of the sums that there are not.
-  Bits<P>* index() const { return reinterpret_cast<Bits<P>*>(this->sums); }
+  // Bit patterns of lanes, packed with the weights, in the memory of a table that is not needed.
+  Bits<P>* index() const {
+    static_assert(kLane * kLane * sizeof(P) <= kTileDepth * sizeof(int64_t));
+    return reinterpret_cast<Bits<P>*>(this->col_table);
+  }
 
   void pack(const CorrelationArgs<T>& args) const {
     const Correlation& c = args.sizes;

@@ -3,7 +3,7 @@
 // An offset is kernel_row * kernel_w + kernel_col of the maximum. Taps of a window are visited in
 // scan order, so that the first maximum wins and sums have one fixed order. NaN wins over every
 // number, and the last NaN over the others. Lanes run along the channels where these are contiguous
-// (max_pool2d_channels.h), else along rows (max_pool2d_rows.h).
+// (max_pool2d_channels.h), else along rows (max_pool2d_rows.h, max_pool2d_rows_backward.h).
 
 // Calls pool(args, image, channel, row, most) for a range of rows, counted over (image, channel,
 // row). It works through at least one row of a plane, and at most so many, and returns their

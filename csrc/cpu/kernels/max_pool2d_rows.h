@@ -125,9 +125,9 @@ inline Vec<Bits<T>> first_taps(const Pool2dShape& s, Inside rows, int64_t first_
 
 // The largest of taps that are loaded as they lie.
 template <int kKernel, int kStep, bool kInside, class T>
-[[gnu::always_inline]] inline Found<Accumulator<T>> largest_of_row(const RowTaps<kStep, kInside, T>& taps,
-                                            const Pool2dShape& s, Inside rows,
-                                            Vec<Bits<Accumulator<T>>> first, bool wants_offsets) {
+[[gnu::always_inline]] inline Found<Accumulator<T>> largest_of_row(
+    const RowTaps<kStep, kInside, T>& taps, const Pool2dShape& s, Inside rows,
+    Vec<Bits<Accumulator<T>>> first, bool wants_offsets) {
   if constexpr (kKernel > 0) {
     if (s.kernel_h == kKernel && rows.last - rows.first == kKernel) {
       const HeldTaps<kKernel, kStep, kInside, T> held(taps);

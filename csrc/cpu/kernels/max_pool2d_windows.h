@@ -30,7 +30,8 @@ struct Found {
 
 // The largest of the taps [rows] x [cols], of which taps(i, j) loads one in each lane; lanes
 // without it have the lowest value, which may be all there is, so `first` says which offset comes
-// first. kWidth: of the window; kRows, kCols: how many taps there are; or 0.
+// first. kRows, kCols: how many rows and columns of taps there are, or 0; kernel_w: the width of
+// the window, by which offsets are counted.
 template <int kRows, int kCols, class T, class Taps>
 [[gnu::always_inline]] inline Found<Accumulator<T>> largest(const Taps& taps, Inside rows,
                                                             Inside cols, int64_t kernel_w,

@@ -154,6 +154,6 @@ struct WinogradCorrelator {
       TileWriter<T, typename F::Out>{grid, lines}.write(result, row, rows * row, start.data, out,
                                                         c.out_h, c.out_w, channels, first, last);
     }
-    *packed = number;
+    *packed = plan.keep_weights ? number : -1;
   }
 };
