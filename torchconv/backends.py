@@ -99,11 +99,11 @@ def huge_pages(on: bool) -> AbstractContextManager[None]:
 
 
 def portion_bytes(most: int) -> AbstractContextManager[None]:
-    """Runs a block with other portions of what :func:`torchconv.conv2d_act_pool` has in between.
+    """Sets how much of the convolution's output :func:`torchconv.conv2d_act_pool` makes at a time.
 
-    It makes the convolution's output, or the gradient of that, a portion at a time, which should
-    stay in the cache of a core: 2 MiB for each thread unless chosen. Meant for tests and for
-    measurements on other caches.
+    It makes that, and in backward its gradient, a portion at a time, which should stay in the cache
+    of a core: 2 MiB for each thread unless chosen. Meant for tests and for measurements on other
+    caches.
 
     Args:
         most: Bytes of a portion, unless a few rows of an image are more.

@@ -34,7 +34,9 @@ SHAPES = {
     "pool": "N=8,C=64,H=112,W=112,R=3,S=3,stride=2,pad=1 (batch, channels, height, width, window); "
     "C, H and R must be given, stride is R by default",
     "sigmoid": "size=1000000 (elements)",
-    "block": "that of conv and of a square window, pool=2,pool_stride=2, which moves by its size",
+    "block": "N=8,C=64,H=56,W=56,K=64,R=3,S=3,stride=1,pad=1,dilation=1,groups=1,pool=2,"
+    "pool_stride=2 (as for conv, then the size of a square window and its step); C, H, K and R "
+    "must be given, pool is 2 by default, and pool_stride is pool",
 }
 BATCHES = {
     "conv": "4 and 8, or the table's own where it is smaller",

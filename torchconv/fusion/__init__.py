@@ -19,7 +19,7 @@ _Model = TypeVar("_Model", bound=torch.nn.Module)
 
 
 def fuse(model: _Model) -> _Model:
-    """Makes one block of each convolution, activation and max-pooling that follow one another.
+    """Makes one block of each convolution, its activation, if any, and the max-pooling after these.
 
     The convolution becomes a :class:`torchconv.nn.ConvActPool2d`, the layers after it become
     ``torch.nn.Identity``: the same objects under the same names, of other classes. So parameters,
