@@ -95,3 +95,19 @@ def test_relu_in_nested_vmap():
     x = torch.randn(2, 3, 4, 5, 6)
     twice = torch.func.vmap(torch.func.vmap(torch.func.grad(lambda x: torchconv.relu(x).sum())))
     assert torch.equal(twice(x), (x > 0).float())
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_relu_of_results_that_pass_the_caches_by(isa, dtype):
+    """From 16 MiB on; the same bits as in pieces, also at odd addresses and through buffers."""
+    size = (16 << 20) // dtype.itemsize + 37
+    x = torch.randn(2 * size).to(dtype)
+    for given in (x[:size], x[1 : size + 1], x[::2]):
+        pieces = [piece.clone().requires_grad_() for piece in given.split(1 << 20)]
+        whole = given.detach().requires_grad_()
+        grad_out = torch.randn(size).to(dtype)
+        out, expected = torchconv.relu(whole), [torchconv.relu(piece) for piece in pieces]
+        assert torch.equal(out, torch.cat(expected))
+        out.backward(grad_out)
+        torch.autograd.backward(expected, grad_out.split(1 << 20))
+        assert torch.equal(whole.grad, torch.cat([piece.grad for piece in pieces]))

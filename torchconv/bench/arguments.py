@@ -97,7 +97,7 @@ def _options(command: argparse.ArgumentParser, operator: str) -> None:
         help="time for each measurement: a side, in a layout, of a step (default: 0.3); "
         "at least 5 repetitions are made",
     )  # fmt: skip
-    if operator in CASES and operator != "block":  # engines fuse what they like
+    if operator in CASES and operator not in ("relu", "block"):  # engines fuse these
         add(
             "--peers", type=_words, default=[], metavar="ENGINE,…",
             help=f"inference engines to time forward, too, each on its own: {', '.join(ENGINES)}",

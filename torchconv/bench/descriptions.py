@@ -34,6 +34,7 @@ SHAPES = {
     "pool": "N=8,C=64,H=112,W=112,R=3,S=3,stride=2,pad=1 (batch, channels, height, width, window); "
     "C, H and R must be given, stride is R by default",
     "sigmoid": "size=1000000 (elements)",
+    "relu": "size=1000000 (elements)",
     "block": "N=8,C=64,H=56,W=56,K=64,R=3,S=3,stride=1,pad=1,dilation=1,groups=1,pool=2,"
     "pool_stride=2 (as for conv, then the size of a square window and its step); C, H, K and R "
     "must be given, pool is 2 by default, and pool_stride is pool",

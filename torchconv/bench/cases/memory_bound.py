@@ -1,6 +1,6 @@
-"""What moves more than it computes: pooling and sigmoid."""
+"""What moves more than it computes: pooling, sigmoid and relu."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import torchconv
-from torchconv.bench.cases.base import LAYOUTS, Case, Pair, derive, out_size
+from torchconv.bench.cases.base import LAYOUTS, Case, Pair, SomeCase, derive, out_size
 
 
 @dataclass(frozen=True)
@@ -75,42 +75,60 @@ class MaxPool2d(Case):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Case):
-    """A sigmoid of so many elements."""
+class _Elementwise(Case):
+    """An operator on so many elements."""
 
     size: int
 
-    operator: ClassVar[str] = "sigmoid"
     keys: ClassVar[dict[str, str]] = {"size": ""}
     arguments: ClassVar[tuple[str, ...]] = ("x",)
     memory_bound: ClassVar[bool] = True
-    rounds_terms: ClassVar[bool] = True
+    passes: ClassVar[dict[str, int]]  # how often a step reads or writes so many elements
 
-    def part(self, share: float) -> "Sigmoid":
+    def part(self: SomeCase, share: float) -> SomeCase:
         """So many elements fewer."""
-        return Sigmoid(int(self.size * share))
+        return replace(self, size=int(self.size * share))  # type: ignore[attr-defined,call-arg]
 
     def tensors(self) -> list[Tensor]:
         """The input alone."""
         return [torch.randn(self.size)]
 
     def ours(self, *given: Tensor) -> Tensor:
-        """Calls torchconv.sigmoid."""
-        return torchconv.sigmoid(*given)
+        """Calls torchconv's function of this name."""
+        out: Tensor = getattr(torchconv, self.operator)(*given)
+        return out
 
     def native(self, *given: Tensor) -> Tensor:
-        """Calls torch.sigmoid."""
-        return torch.sigmoid(*given)
-
-    def magnitudes(self, given: list[Tensor], grad_out: Tensor) -> list[Tensor]:
-        """The gradient is grad_out · s · (1 - s), in which s has been rounded on its own."""
-        s = torch.sigmoid(given[0])
-        return [s, 2 * grad_out.abs() * s]
+        """Calls torch's."""
+        out: Tensor = getattr(torch, self.operator)(*given)
+        return out
 
     def flops(self, step: str) -> float:
         """Not counted."""
         return 0.0
 
     def bytes(self, step: str, element_size: int) -> float:
-        """Input and result; in training also grad_out, out again and grad_x."""
-        return float(self.size * element_size * (2 if step == "forward" else 5))
+        """Those of the passes."""
+        return float(self.size * element_size * self.passes[step])
+
+
+@dataclass(frozen=True)
+class Sigmoid(_Elementwise):
+    """A sigmoid; backward reads grad_out and out, and writes grad_x."""
+
+    operator: ClassVar[str] = "sigmoid"
+    rounds_terms: ClassVar[bool] = True
+    passes: ClassVar[dict[str, int]] = {"forward": 2, "training": 5}
+
+    def magnitudes(self, given: list[Tensor], grad_out: Tensor) -> list[Tensor]:
+        """The gradient is grad_out · s · (1 - s), in which s has been rounded on its own."""
+        s = torch.sigmoid(given[0])
+        return [s, 2 * grad_out.abs() * s]
+
+
+@dataclass(frozen=True)
+class Relu(_Elementwise):
+    """A relu; backward reads grad_out and a few bits, and writes grad_x."""
+
+    operator: ClassVar[str] = "relu"
+    passes: ClassVar[dict[str, int]] = {"forward": 2, "training": 4}

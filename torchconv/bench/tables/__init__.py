@@ -9,9 +9,10 @@ from torchconv.bench.errors import UsageError
 
 DEFAULTS = {
     "conv": "quick", "linear": "nets", "matmul": "squares", "pool": "nets", "sigmoid": "sizes",
+    "relu": "sizes",
     "block": "nets",
 }  # fmt: skip
-_FILES = {"pool": "max_pool2d.csv", "block": "conv2d_act_pool.csv"}
+_FILES = {"pool": "max_pool2d.csv", "block": "conv2d_act_pool.csv", "relu": "sigmoid.csv"}
 # Enough for several images per thread, and for whole tables to fit an afternoon and a memory.
 _BATCHES = (4, 8)
 
