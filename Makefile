@@ -17,13 +17,13 @@ EDITABLE := $(wildcard $(VENV)/editable)
 EXTRAS := $(if $(EDITABLE),dev,test)
 SOURCES := setup.py pyproject.toml $(shell find csrc build_backend -type f -not -name '*.pyc') \
   $(if $(EDITABLE),,$(shell find torchconv -name '*.py' -o -name '*.pyi'))
-CPP := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CPP := $(shell find csrc tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format dev benchmarks clean
+.PHONY: help demo test lint format dev benchmarks cuda-check gpu-report clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed  ## train a small convolutional network on handwritten digits
 	$(BIN)/python examples/digits.py
@@ -73,8 +73,22 @@ benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, ab
 	$(BENCH) conv --table unet --filter mid $(PAGE)
 	$(BENCH) memory $(MARKDOWN)
 
+# In an environment of its own, of some 5 GB. Whatever pip's configuration offers is left aside,
+# since it may be a torch for the CPU of the same version. TORCH_CUDA_ARCH_LIST=9.0 is quicker.
+CUDA_TESTS ?= tests/test_cuda.py tests/test_registration.py tests/test_errors.py \
+  tests/test_sigmoid.py tests/test_relu.py tests/test_max_pool2d.py
+cuda-check:  ## build with CUDA kernels, for which nvcc is enough, and test what needs no GPU
+	PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= TORCHCONV_CUDA=1 \
+	  $(MAKE) test VENV=$(VENV)-cuda PYTEST_ARGS='$(CUDA_TESTS)'
+
+# With the torch, the nvcc and the tools of PYTHON's own environment: nothing is downloaded.
+gpu-report:  ## on a machine with a GPU: build, test, measure and sanitize CUDA kernels in 10 minutes
+	TORCHCONV_CUDA=1 $(PYTHON) setup.py -q build_ext --inplace
+	PYTHONPATH=. $(PYTHON) -m torchconv.bench gpu --minutes 7 --save gpu-report.json \
+	  $(MARKDOWN) $(REPORT_ARGS)
+
 clean:  ## remove the environment and all that was built
-	rm -rf $(VENV) build dist *.egg-info torchconv/_C*.so torchconv/_build_info.json
+	rm -rf $(VENV) $(VENV)-cuda build dist *.egg-info torchconv/_C*.so torchconv/_build_info.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # torch is installed first and pinned: the package itself accepts a range, for which pip would

@@ -2,13 +2,17 @@
 
 TORCHCONV_CUDA=auto|0|1  CUDA kernels: where possible (default), never, or stop if impossible
 DEBUG=1                  -O0 -g and assertions
+TORCH_CUDA_ARCH_LIST=…   GPU architectures, as in torch (default: of the GPUs here; if none, sm_80
+                         and newer, as far as nvcc knows them)
 MAX_JOBS=N               compilers at a time (default: what cores and memory allow)
 CXX=g++                  the C++ compiler
 """
 
+import functools
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -44,18 +48,50 @@ FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
 FLAGS += ["-O3", "-g0"] if not DEBUG else ["-O0", "-g", "-UNDEBUG"]
 FLAGS += [f"-fmacro-prefix-map={Path.cwd()}/="]  # errors name csrc/..., not the builder's folders
+# From Ampere on, as torch's own packages; the last one, as PTX, serves what comes after it.
+ARCHITECTURES = ["8.0", "8.6", "8.9", "9.0", "10.0", "12.0"]
 
 
+def run(*command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    return result.stdout + result.stderr
+
+
+@functools.cache
 def why_no_cuda():
     if CUDA == "0":
         return "TORCHCONV_CUDA=0"
-    if not glob("csrc/cuda/*.cu"):
-        return "this version has no CUDA kernels"
     if torch is None or torch.version.cuda is None:
         return "torch is a build without CUDA"
-    if not Path(cpp_extension.CUDA_HOME or "", "bin/nvcc").exists():
+    nvcc = Path(cpp_extension.CUDA_HOME or "", "bin/nvcc")
+    if not nvcc.exists():
         return "nvcc was found neither on PATH nor in CUDA_HOME"
+    version = re.search(r"release (\d+)\.\d+", run(nvcc, "--version"))
+    if version is None:
+        return f"{nvcc} does not tell its version"
+    if version[1] != torch.version.cuda.partition(".")[0]:
+        return f"nvcc is of CUDA {version[0].split()[1]}, but torch of CUDA {torch.version.cuda}"
     return None
+
+
+def prepare_cuda():
+    """Settles the toolkit's folder and the architectures. Returns the flags of g++ and of nvcc."""
+    nvcc = os.path.join(cpp_extension.CUDA_HOME, "bin/nvcc")
+    # The nvcc on PATH may be a script or a link outside of the folder that has the libraries.
+    if top := re.search(r"TOP=(\S+)", run(nvcc, "--dryrun", "-x", "cu", "/dev/null")):
+        cpp_extension.CUDA_HOME = str(Path(top[1]).resolve())
+    # Without a list torch takes the architectures of the GPUs here, and fails if there are none.
+    if not os.environ.get("TORCH_CUDA_ARCH_LIST") and not torch.cuda.device_count():
+        known = run(nvcc, "--list-gpu-arch").split()
+        here = [arch for arch in ARCHITECTURES if f"compute_{arch.replace('.', '')}" in known]
+        os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(here) + "+PTX"
+    # Headers that a slim toolkit lacks, from the packages that torch depends on. The toolkit's own
+    # come first, since nvcc passes their folder with -I.
+    folders = sorted(glob(str(Path(torch.__file__).parents[1] / "nvidia/*/include")))
+    headers = [word for folder in folders for word in ("-isystem", folder)]
+    host = [f"-Xcompiler={flag}" for flag in FLAGS if flag.startswith(("-fvis", "-fmacro"))]
+    nvcc_flags = ["-O3", *host, *(["-lineinfo"] if DEBUG else []), *headers]
+    return ["-DTORCHCONV_WITH_CUDA", *headers], nvcc_flags
 
 
 def extension():
@@ -63,10 +99,13 @@ def extension():
     sources -= {*glob("csrc/cpu/isa_*.cpp")}
     sources |= {f"csrc/cpu/isa_{isa}.cpp" for isa in ISAS}
     kind = cpp_extension.CppExtension if torch else Extension
+    flags = {"cxx": FLAGS}
     if not why_no_cuda():
         sources |= {*glob("csrc/cuda/*.cu")}
         kind = cpp_extension.CUDAExtension
-    options = {"include_dirs": [os.path.abspath("csrc")], "extra_compile_args": {"cxx": FLAGS}}
+        cxx, nvcc = prepare_cuda()
+        flags = {"cxx": FLAGS + cxx, "nvcc": nvcc}
+    options = {"include_dirs": [os.path.abspath("csrc")], "extra_compile_args": flags}
     return kind("torchconv._C", sorted(sources), **options)
 
 
@@ -99,7 +138,8 @@ class Build(BuildExtension):
 
     def run(self):
         compiler = check_surroundings(*self.distribution.install_requires)  # torch alone
-        cuda = "" if why_no_cuda() else "CUDA and "
+        archs = os.environ.get("TORCH_CUDA_ARCH_LIST") or "for the GPUs here"
+        cuda = "" if why_no_cuda() else f"CUDA ({archs}) and "
         summary = f"torchconv: building {'unoptimized ' * DEBUG}{cuda}CPU kernels "
         summary += f"({', '.join(ISAS)}) against torch {torch.__version__}"
         summary += f"; no CUDA: {why_no_cuda()}" if why_no_cuda() else ""
@@ -111,6 +151,7 @@ class Build(BuildExtension):
         # The same folder for wheels, in-place and editable builds (which would use a temporary
         # one), so that none repeats another's work; per torch, so no object outlives its headers.
         self.build_temp = f"build/{sys.implementation.cache_tag}-torch{torch.__version__}"
+        self.build_temp += "-cuda" if cuda else ""
         super().run()
         info = {"version": self.distribution.get_version(), "torch": torch.__version__}
         info |= {"python": platform.python_version(), "platform": sysconfig.get_platform()}

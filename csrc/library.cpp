@@ -1,4 +1,5 @@
-// The schema of every operator. Kernels are registered beside their code: csrc/cpu, csrc/meta.
+// The schema of every operator. Kernels are registered beside their code: csrc/cpu,
+// csrc/cuda, csrc/meta.
 #include <torch/library.h>
 
 TORCH_LIBRARY(torchconv, m) {

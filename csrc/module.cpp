@@ -8,9 +8,12 @@
 #include "cpu/fma_peak.h"
 #include "cpu/isa.h"
 #include "cpu/portions.h"
+#include "refusals.h"
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "Loads the operators torch.ops.torchconv.* and chooses among their kernels.";
+  m.def("cuda_operators", &torchconv::cuda_operators,
+        "Operators that this build has CUDA kernels for.");
   m.def("available_isas", &torchconv::available_isas,
         "Instruction sets that this CPU can run, narrowest first.");
   m.def(

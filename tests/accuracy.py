@@ -89,11 +89,11 @@ def ulps(actual, expected):
     """Distance from ``expected`` (NumPy longdouble), in units in the last place of ``actual``."""
     expected = np.asarray(expected, dtype=np.longdouble)
     rounded = torch.from_numpy(expected.astype(np.float64)).to(actual.dtype).abs()
-    spacing = torch.nextafter(rounded, torch.tensor(torch.inf, dtype=actual.dtype)).double()
+    spacing = torch.nextafter(rounded, torch.full_like(rounded, torch.inf)).double()
     spacing = (spacing - rounded.double()).numpy().astype(np.longdouble)
-    return np.abs(actual.detach().double().numpy().astype(np.longdouble) - expected) / spacing
+    return np.abs(exactly(actual) - expected) / spacing
 
 
 def exactly(tensor):
     """The elements as NumPy longdoubles, with bits to spare beyond float64."""
-    return tensor.detach().double().numpy().astype(np.longdouble)
+    return tensor.detach().double().cpu().numpy().astype(np.longdouble)

@@ -1,21 +1,28 @@
-"""Fixtures for all tests: a seed that differs from run to run, and each instruction set in turn."""
+"""Fixtures for all tests: a seed that differs from run to run, and each set of kernels in turn."""
 
 import os
 import random
 
 import pytest
 import torch
+from devices import CPU_SETS, DEVICES, KERNELS, skip_without_kernels, using
 
 import torchconv
 
-ISAS = torchconv.backends.available_cpu_isas()
 SEED = int(os.environ.get("TORCHCONV_TEST_SEED", random.randrange(2**31)))
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "needs(operator, ...): on a GPU, skipped where one of them has no CUDA kernels"
+    )
+
+
 def pytest_report_header():
+    sets = ", ".join(CPU_SETS)
     return [
         torchconv.build_info["summary"],
-        f"torchconv: CPU can run {', '.join(ISAS)}; TORCHCONV_TEST_SEED={SEED} repeats this run",
+        f"torchconv: CPU can run {sets}; TORCHCONV_TEST_SEED={SEED} repeats this run",
     ]
 
 
@@ -24,8 +31,24 @@ def seed():
     torch.manual_seed(SEED)
 
 
-@pytest.fixture(params=ISAS)
+@pytest.fixture(params=CPU_SETS)
 def isa(request):
     """Runs the test once on every instruction set that this CPU can run."""
-    with torchconv.backends.cpu_isa(request.param):
+    with using(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=KERNELS)
+def kernels(request):
+    """The same, and once with the kernels of a GPU, there, and, compiled for it, on the CPU."""
+    skip_without_kernels(request)
+    with using(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Runs the test on the CPU and on a GPU, where tensors are made if nothing else is said."""
+    skip_without_kernels(request)
+    with using(request.param):
         yield request.param

@@ -93,60 +93,53 @@ def network(nn):
 ops = torch.ops.torchconv
 CONV = ([2, 1], [1, 0, 2, 1], [1, 2], 2)
 POOL = ([3, 2], [2, 2], [1, 0], [1, 1], True)
-
-
-def grad(*shape, layout=contiguous):
-    return layout(torch.randn(shape)).requires_grad_()
-
-
-def conv_arguments(layout=contiguous):
-    """x, weight, bias and a gradient of the output of one strided, padded, grouped convolution."""
-    x, weight = grad(2, 4, 7, 8, layout=layout), grad(6, 2, 3, 2, layout=layout)
-    bias = grad(6)
-    out = ops.conv2d(x, weight, bias, *CONV)
-    return x, weight, bias, grad(*out.shape, layout=layout)
-
-
-def _block_samples(x, weight, bias, layout):
-    window = ([2, 1], [1, 1], [0, 0], [1, 1], False)
-    given = (x, weight, bias, *CONV, "sigmoid", *window)
-    with torch.no_grad():
-        out, offsets = ops.conv2d_act_pool_with_offsets(*given)
-    pooled_grad = grad(*out.shape, layout=layout)
-    return {
-        "conv2d_act_pool": given,
-        "conv2d_act_pool_with_offsets": given,
-        "conv2d_pool_backward_input": (pooled_grad, offsets, weight, [7, 8], *CONV, *window),
-        "conv2d_pool_backward_weight": (pooled_grad, offsets, x, [3, 2], *CONV, *window),
-    }
+WINDOW = ([2, 1], [1, 1], [0, 0], [1, 1], False)  # of the block
 
 
 def direct_samples(layout=contiguous):
-    """Arguments for every operator, in the order of csrc/library.cpp."""
-    x, weight, bias, grad_out = conv_arguments(layout)
-    pooled, offsets = ops.max_pool2d_with_offsets(x.detach(), *POOL)
-    pooled_grad = grad(*pooled.shape, layout=layout)
+    """For every operator what makes its arguments, in the order of csrc/library.cpp."""
+
+    def grad(*shape, layout=contiguous):
+        return layout(torch.randn(shape)).requires_grad_()
+
+    # One strided, padded, grouped convolution, and gradients of its output, pooled in two ways.
+    x, weight = grad(2, 4, 7, 8, layout=layout), grad(6, 2, 3, 2, layout=layout)
+    bias, grad_out = grad(6), grad(2, 6, 4, 7, layout=layout)
+    pooled_grad, block_grad = grad(2, 4, 4, 4, layout=layout), grad(2, 6, 3, 7, layout=layout)
+    block = (x, weight, bias, *CONV, "sigmoid", *WINDOW)
+
+    def mask():
+        return ops.relu_with_mask(x.detach(), 2)[1]
+
+    def offsets():
+        return ops.max_pool2d_with_offsets(x.detach(), *POOL)[1]
+
+    @torch.no_grad()
+    def block_offsets():
+        return ops.conv2d_act_pool_with_offsets(*block)[1]
+
     return {
-        "sigmoid": (x,),
-        "sigmoid_backward": (grad(2, 4, 7, 8, layout=layout), x),
-        "relu": (x,),
-        "relu_with_mask": (x, 2),
-        "relu_backward": (
-            grad(2, 4, 7, 8, layout=layout),
-            ops.relu_with_mask(x.detach(), 2)[1],
-            x.stride(),
-        ),
-        "matmul": (grad(5, 2, 3, 4), grad(2, 4, 6)),
-        "linear": (grad(5, 2, 3), grad(4, 3), grad(4)),
-        "linear_backward_bias": (grad(5, 2, 3),),
-        "conv2d": (x, weight, bias, *CONV),
-        "conv2d_backward_input": (grad_out, weight, [7, 8], *CONV),
-        "conv2d_backward_weight": (grad_out, x, [3, 2], *CONV),
-        "conv2d_backward_bias": (grad_out, None),
-        "max_pool2d": (x, *POOL),
-        "max_pool2d_with_offsets": (x, *POOL),
-        "max_pool2d_indices": (offsets, [7, 8], *POOL),
-        "max_pool2d_backward": (pooled_grad, offsets, [7, 8], *POOL),
-        "max_pool2d_gather": (x, offsets, *POOL),
-        **_block_samples(x, weight, bias, layout),
-    }
+        "sigmoid": lambda: (x,),
+        "sigmoid_backward": lambda: (grad(2, 4, 7, 8, layout=layout), x),
+        "relu": lambda: (x,),
+        "relu_with_mask": lambda: (x, 2),
+        "relu_backward": lambda: (grad(2, 4, 7, 8, layout=layout), mask(), x.stride()),
+        "matmul": lambda: (grad(5, 2, 3, 4), grad(2, 4, 6)),
+        "linear": lambda: (grad(5, 2, 3), grad(4, 3), grad(4)),
+        "linear_backward_bias": lambda: (grad(5, 2, 3),),
+        "conv2d": lambda: (x, weight, bias, *CONV),
+        "conv2d_backward_input": lambda: (grad_out, weight, [7, 8], *CONV),
+        "conv2d_backward_weight": lambda: (grad_out, x, [3, 2], *CONV),
+        "conv2d_backward_bias": lambda: (grad_out, None),
+        "max_pool2d": lambda: (x, *POOL),
+        "max_pool2d_with_offsets": lambda: (x, *POOL),
+        "max_pool2d_indices": lambda: (offsets(), [7, 8], *POOL),
+        "max_pool2d_backward": lambda: (pooled_grad, offsets(), [7, 8], *POOL),
+        "max_pool2d_gather": lambda: (x, offsets(), *POOL),
+        "conv2d_act_pool": lambda: block,
+        "conv2d_act_pool_with_offsets": lambda: block,
+        "conv2d_pool_backward_input": lambda: (
+            block_grad, block_offsets(), weight, [7, 8], *CONV, *WINDOW),
+        "conv2d_pool_backward_weight": lambda: (
+            block_grad, block_offsets(), x, [3, 2], *CONV, *WINDOW),
+    }  # fmt: skip

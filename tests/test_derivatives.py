@@ -9,6 +9,8 @@ import torch
 from operators import cases, operators
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 @cases
 def test_gradcheck(case):

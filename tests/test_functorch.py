@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import torchconv
 
 func = torch.func
+pytestmark = pytest.mark.usefixtures("device")
 
 
 class CountCalls(TorchDispatchMode):
@@ -143,6 +144,7 @@ def test_per_sample_gradients(case):
         torch.testing.assert_close([g[i] for g in grads], list(single))
 
 
+@pytest.mark.needs("conv2d", "linear")
 def test_per_sample_gradients_of_a_network_are_one_pass():
     net = network(torchconv.nn).double()
     parameters = dict(net.named_parameters())
@@ -161,6 +163,7 @@ def test_per_sample_gradients_of_a_network_are_one_pass():
         torch.testing.assert_close({k: g[i] for k, g in grads.items()}, single)
 
 
+@pytest.mark.needs("conv2d")
 @pytest.mark.parametrize("x_dim", [None, 0])
 def test_ensemble_of_networks(x_dim):
     """vmap over parameters: more output channels for an input that all share, else more groups."""
@@ -185,7 +188,7 @@ DIRECT = list(samples())
 
 def direct(name):
     """The operator as a function of its floating-point tensors, and those, in float64."""
-    arguments = samples()[name]
+    arguments = samples()[name]()
     places = [i for i, a in enumerate(arguments) if isinstance(a, torch.Tensor) and a.requires_grad]
     if name == "relu_backward":  # flat in its second argument
         places = places[:1]
@@ -221,7 +224,7 @@ def test_direct_call_of_any_operator_has_its_derivatives(name):
 
 @pytest.mark.parametrize("name", DIRECT)
 def test_direct_call_of_any_operator_under_vmap(name):
-    arguments = samples()[name]
+    arguments = samples()[name]()
     tensors = [i for i, a in enumerate(arguments) if isinstance(a, torch.Tensor)]
 
     def call(*given):
@@ -272,7 +275,7 @@ def test_no_grad_inside_counts_for_every_level(case):
 
 @pytest.mark.parametrize("name", DIRECT)
 def test_a_tensor_that_escaped_from_vmap_is_refused(name):
-    arguments, escaped = list(samples()[name]), []
+    arguments, escaped = list(samples()[name]()), []
     func.vmap(lambda t: escaped.append(t) or t)(arguments[0].detach()[None])
     sentence = rf"^{name}: expected \w+ to be a dense .*, but got a tensor that has escaped from"
     with pytest.raises(RuntimeError, match=sentence):

@@ -25,7 +25,7 @@ from torchconv import _load
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(torchconv.__file__).parent
 PRODUCTS = shutil.ignore_patterns(
-    "*.egg-info", "*.so", ".*_cache", ".git", ".hypothesis", ".venv", "__pycache__",
+    "*.egg-info", "*.so", ".*_cache", ".git", ".hypothesis", ".venv*", "__pycache__",
     "_build_info.json", "build", "dist",
 )  # fmt: skip
 
@@ -248,6 +248,49 @@ def test_editable_install_imports_the_source_folder(first_build, source, python,
     assert imported_from(python, cwd=source) == source / "torchconv"
 
 
+def fake_nvcc(toolkit, version, top="elsewhere"):
+    """A toolkit whose nvcc answers what setup.py asks, and compiles nothing."""
+    nvcc = toolkit / "bin/nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.write_text(
+        f"""#!/bin/sh
+        case $1 in
+          --version) echo "Cuda compilation tools, release {version}, V{version}.99" ;;
+          --dryrun) echo "#$ TOP={top}" >&2 ;;
+          --list-gpu-arch) echo "compute_75\ncompute_80\ncompute_90\ncompute_999" ;;
+        esac
+        """
+    )
+    nvcc.chmod(0o755)
+
+
+SETTLED = """
+import os, runpy, setuptools, sys, torch
+torch.version.cuda = "13.0"
+torch.cuda.device_count = lambda: 0
+from torch.utils import cpp_extension
+cpp_extension.CUDA_HOME = sys.argv.pop()
+def setup(ext_modules, **_):
+    (module,) = ext_modules
+    print(os.environ["TORCH_CUDA_ARCH_LIST"], cpp_extension.CUDA_HOME, sep="\\n")
+    print(sum(source.endswith(".cu") for source in module.sources))
+setuptools.setup = setup
+runpy.run_path("setup.py")
+"""
+
+
+@pytest.mark.parametrize(("given", "taken"), [("", "8.0;9.0+PTX"), ("8.6;9.0", "8.6;9.0")])
+def test_cuda_build_settles_toolkit_and_architectures(tmp_path, given, taken):
+    top = tmp_path / "top"
+    fake_nvcc(tmp_path / "toolkit", "13.0", top)  # as where PATH has a link to it, or a script
+    command = (sys.executable, "-c", SETTLED, str(tmp_path / "toolkit"))
+    output = run(*command, cwd=ROOT, env={"TORCH_CUDA_ARCH_LIST": given, "TORCHCONV_CUDA": "auto"})
+    architectures, home, kernels = output.split()[-3:]
+    assert architectures == taken
+    assert home == str(top)
+    assert int(kernels) == len(list(ROOT.glob("csrc/cuda/*.cu")))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("env", "message"),
@@ -260,17 +303,33 @@ def test_editable_install_imports_the_source_folder(first_build, source, python,
             "torchconv: no PyTorch here (there is no torch); run `python -m",
         ),
         ({"PYTHONPATH": "old"}, "torchconv: this version supports torch"),
+        (
+            {"TORCHCONV_CUDA": "1", "PYTHONPATH": "cuda", "CUDA_HOME": "without"},
+            "torchconv: TORCHCONV_CUDA=1 asks for CUDA kernels, but nvcc was found neither on PATH",
+        ),
+        (
+            {"TORCHCONV_CUDA": "1", "PYTHONPATH": "cuda", "CUDA_HOME": "toolkit"},
+            "torchconv: TORCHCONV_CUDA=1 asks for CUDA kernels, but nvcc is of CUDA 11.8, but",
+        ),
     ],
 )
 def test_build_refuses_with_one_sentence(source, tmp_path, env, message):
-    if env.get("TORCHCONV_CUDA") == "1" and torchconv.build_info["cuda"]:
-        pytest.skip("CUDA kernels can be built here")
+    if env == {"TORCHCONV_CUDA": "1"} and torch.version.cuda:
+        pytest.skip("torch is a build with CUDA")
     (tmp_path / "without").mkdir()
     (tmp_path / "without/torch.py").write_text("raise ImportError('there is no torch')\n")
     (tmp_path / "old").mkdir()
     (tmp_path / "old/sitecustomize.py").write_text("import torch\ntorch.__version__ = '2.10.0'\n")
-    if "PYTHONPATH" in env:
-        env = {"PYTHONPATH": str(tmp_path / env["PYTHONPATH"])}
+    (tmp_path / "cuda").mkdir()
+    (tmp_path / "cuda/sitecustomize.py").write_text(
+        "import os, torch\ntorch.version.cuda = '13.0'\nfrom torch.utils import cpp_extension\n"
+        "cpp_extension.CUDA_HOME = os.environ['CUDA_HOME']\n"
+    )
+    fake_nvcc(tmp_path / "toolkit", "11.8")
+    folders = {
+        name: str(tmp_path / env[name]) for name in ("PYTHONPATH", "CUDA_HOME") if name in env
+    }
+    env = {**env, **folders}
     build = (sys.executable, "setup.py", "-q", "build_ext", "--build-lib", tmp_path)
     output = run(*build, cwd=source, env=env, fails=True)
     assert output.strip().splitlines()[-1].startswith(message)

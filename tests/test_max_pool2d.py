@@ -52,7 +52,7 @@ def few_values(shape, dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @cases
-def test_max_pool2d_equals_torch(isa, dtype, layout, case):
+def test_max_pool2d_equals_torch(kernels, dtype, layout, case):
     shape, options = CASES[case]
     for fill in (lambda: torch.randn(shape).to(dtype), lambda: few_values(shape, dtype)):
         x = in_layout(layout, fill()).requires_grad_()
@@ -77,21 +77,22 @@ def any_integers(shape, dtype):
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @cases
-def test_max_pool2d_of_integers_equals_torch(isa, dtype, layout, case):
+def test_max_pool2d_of_integers_equals_torch(kernels, dtype, layout, case):
     shape, options = CASES[case]
     x = in_layout(layout, any_integers(shape, dtype))
     out, indices = with_indices(x, options, torchconv.max_pool2d)
-    # As int64, since torch itself stops at 127 pixels of int8.
-    expected, places = with_indices(x.long(), options, torch.nn.functional.max_pool2d)
+    # As int64, since torch itself stops at 127 pixels of int8, and on the CPU, since there alone it
+    # takes integers.
+    expected, places = with_indices(x.long().cpu(), options, torch.nn.functional.max_pool2d)
     assert out.dtype == dtype
-    assert torch.equal(out, expected.to(dtype))
-    assert torch.equal(indices, places)
+    assert torch.equal(out.cpu(), expected.to(dtype))
+    assert torch.equal(indices.cpu(), places)
     assert torch.equal(torchconv.max_pool2d(x, **options), out)
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_window_of_integers_wholly_in_the_padding_gives_the_least_one(isa, dtype, layout):
+def test_a_window_of_integers_wholly_in_the_padding_gives_the_least_one(kernels, dtype, layout):
     x = in_layout(layout, any_integers((1, 3, 1, 7), dtype))
     out = torchconv.max_pool2d(x, (2, 1), 1, (3, 0), (5, 1))
     assert torch.all(out == torch.iinfo(dtype).min)
@@ -100,7 +101,7 @@ def test_a_window_of_integers_wholly_in_the_padding_gives_the_least_one(isa, dty
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @cases
-def test_max_pool2d_backward_equals_torch(isa, dtype, layout, case):
+def test_max_pool2d_backward_equals_torch(kernels, dtype, layout, case):
     shape, options = CASES[case]
     x = in_layout(layout, few_values(shape, dtype)).requires_grad_()
     out = torchconv.max_pool2d(x, **options)
@@ -114,7 +115,7 @@ def test_max_pool2d_backward_equals_torch(isa, dtype, layout, case):
 
 @cases
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_max_pool2d_keeps_the_memory_format(case, layout):
+def test_max_pool2d_keeps_the_memory_format(device, case, layout):
     shape, options = CASES[case]
     x = layout(torch.randn(shape))
     ours = with_indices(x, options, torchconv.max_pool2d)
@@ -123,9 +124,37 @@ def test_max_pool2d_keeps_the_memory_format(case, layout):
         assert [t.stride() for t in ours] == [t.stride() for t in torchs]
 
 
-@pytest.mark.parametrize("isa_channels", [1, 5, 16, 33])
-def test_channels_last_equals_contiguous(isa, isa_channels):
-    x = torch.randn(2, isa_channels, 9, 10)
+@pytest.mark.parametrize("options", [{"kernel_size": 2}, {"kernel_size": (3, 2), "stride": 1}])
+@pytest.mark.parametrize("last", [False, True])
+def test_images_that_lie_farther_apart_than_32_bits_count(kernels, options, last):
+    """Of memory that is never touched in between, and that therefore takes no room on a CPU."""
+    strides = (1, 40, 5) if last else (72, 9, 1)  # of channels, rows and columns
+    images = torch.empty(2**31 + 1000, dtype=torch.float16).as_strided(
+        (2, 5, 8, 8), (2**31, *strides)
+    )
+    x = images.copy_(torch.randn(2, 5, 8, 8)).requires_grad_()
+    out, indices = with_indices(x, options, torchconv.max_pool2d)
+    expected, places = with_indices(x, options, torch.nn.functional.max_pool2d)
+    assert torch.equal(out, expected)
+    assert torch.equal(indices, places)
+    far = torch.empty(2**31 + 10_000, dtype=torch.float16)
+    grad_out = far.as_strided(out.shape, (2**31, *out.stride()[1:])).copy_(torch.ones_like(out))
+    (grad,) = torch.autograd.grad(out, x, grad_out)
+    (wanted,) = torch.autograd.grad(expected, x, torch.ones_like(out))
+    assert torch.equal(grad, wanted)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_padding_much_larger_than_the_image(kernels, layout):
+    x = layout(torch.randn(1, 2, 2, 3))
+    options = {"kernel_size": (900, 7), "stride": 1, "padding": (450, 3)}
+    out = torchconv.max_pool2d(x, **options)
+    assert torch.equal(out, torch.nn.functional.max_pool2d(x, **options))
+
+
+@pytest.mark.parametrize("channels", [1, 5, 16, 33])
+def test_channels_last_equals_contiguous(kernels, channels):
+    x = torch.randn(2, channels, 9, 10)
     options = {"kernel_size": 3, "stride": 2, "padding": 1}
     plain = with_indices(x, options, torchconv.max_pool2d)
     last = with_indices(channels_last(x), options, torchconv.max_pool2d)
@@ -134,7 +163,7 @@ def test_channels_last_equals_contiguous(isa, isa_channels):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_window_wholly_in_the_padding_gives_minus_infinity(isa, layout):
+def test_a_window_wholly_in_the_padding_gives_minus_infinity(kernels, layout):
     # kernel 2, dilation 5, padding 3: the first window covers rows -3 and 2 of an image with 1 row.
     x = in_layout(layout, torch.randn(1, 3, 1, 7)).requires_grad_()
     options = {"kernel_size": (2, 1), "stride": 1, "padding": (3, 0), "dilation": (5, 1)}
@@ -146,12 +175,12 @@ def test_a_window_wholly_in_the_padding_gives_minus_infinity(isa, layout):
 
 
 @pytest.mark.parametrize("stride", [None, [], ()])
-def test_no_stride_is_the_kernel_size(stride):
+def test_no_stride_is_the_kernel_size(device, stride):
     x = torch.randn(1, 2, 9, 9)
     assert torch.equal(torchconv.max_pool2d(x, 3, stride), torch.nn.functional.max_pool2d(x, 3))
 
 
-def test_unpooling_with_the_indices_restores_the_maxima():
+def test_unpooling_with_the_indices_restores_the_maxima(device):
     x = torch.randn(2, 3, 8, 8)
     out, indices = torchconv.max_pool2d(x, 2, return_indices=True)
     restored = torch.nn.functional.max_unpool2d(out, indices, 2)
@@ -159,7 +188,7 @@ def test_unpooling_with_the_indices_restores_the_maxima():
     assert torch.equal(torchconv.max_pool2d(restored.abs(), 2), out.abs())
 
 
-def test_backward_does_not_trust_the_indices_that_the_user_holds():
+def test_backward_does_not_trust_the_indices_that_the_user_holds(device):
     x = torch.randn(1, 2, 6, 6, requires_grad=True)
     out, indices = torchconv.max_pool2d(x, 2, return_indices=True)
     expected = torch.autograd.grad(torch.nn.functional.max_pool2d(x, 2).sum(), x)
@@ -168,7 +197,7 @@ def test_backward_does_not_trust_the_indices_that_the_user_holds():
 
 
 @pytest.mark.parametrize(("kernel", "dtype"), [(15, torch.uint8), (16, torch.int32)])
-def test_max_pool2d_saves_one_byte_an_output(kernel, dtype):
+def test_max_pool2d_saves_one_byte_an_output(device, kernel, dtype):
     x = torch.randn(1, 2, 32, 32, requires_grad=True)
     out = torchconv.max_pool2d(x, kernel)
     (saved,) = out.grad_fn.saved_tensors
@@ -176,7 +205,7 @@ def test_max_pool2d_saves_one_byte_an_output(kernel, dtype):
     assert saved.shape == out.shape
 
 
-def test_no_offsets_are_kept_without_a_gradient():
+def test_no_offsets_are_kept_without_a_gradient(device):
     x = torch.randn(1, 2, 6, 6)
     assert torchconv.max_pool2d(x, 2).grad_fn is None
     with torch.no_grad():
@@ -185,7 +214,7 @@ def test_no_offsets_are_kept_without_a_gradient():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_random_offsets_given_to_the_raw_operators_do_no_harm(isa, dtype, layout):
+def test_random_offsets_given_to_the_raw_operators_do_no_harm(kernels, dtype, layout):
     kernel = 2 if dtype == torch.uint8 else 16
     window = ([kernel] * 2, [1, 1], [kernel // 2] * 2, [1, 1], False)
     side = 20 + 2 * (kernel // 2) - kernel + 1
@@ -205,7 +234,7 @@ def test_random_offsets_given_to_the_raw_operators_do_no_harm(isa, dtype, layout
 @pytest.mark.parametrize(
     "case", ["k2s2", "k3s2p1", "dilation", "ceil-padding", "16x16-wide-offsets"]
 )
-def test_max_pool2d_gradcheck(isa, case):
+def test_max_pool2d_gradcheck(kernels, case):
     shape, options = CASES[case]
     # Distinct values, far enough apart that no step of gradcheck changes a maximum.
     count = torch.Size(shape).numel()
@@ -219,7 +248,7 @@ def test_max_pool2d_gradcheck(isa, case):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_maximum_of_booleans_is_whether_any_is_true(isa, layout):
+def test_a_maximum_of_booleans_is_whether_any_is_true(kernels, layout):
     x = layout((torch.rand(2, 5, 9, 10) < 0.2).to(torch.uint8))
     out, indices = torchconv.max_pool2d(x.bool(), 3, 2, 1, return_indices=True)
     expected, expected_indices = torchconv.max_pool2d(x, 3, 2, 1, return_indices=True)

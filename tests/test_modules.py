@@ -46,7 +46,7 @@ def assert_same_gradients(ours, native, x):
 
 @weighted
 @pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm", "orthogonal"])
-def test_parametrizations(name, norm):
+def test_parametrizations(device, name, norm):
     ours, native, x = pair(name)
     for layer in (ours, native):
         torch.manual_seed(1)
@@ -60,7 +60,7 @@ def test_parametrizations(name, norm):
 
 
 @weighted
-def test_pruning(name):
+def test_pruning(device, name):
     ours, native, x = pair(name)
     for layer in (ours, native):
         prune.l1_unstructured(layer, "weight", amount=0.5)
@@ -76,7 +76,7 @@ def test_pruning(name):
 
 
 @layers
-def test_hooks(name):
+def test_hooks(device, name):
     ours, native, x = pair(name)
     seen = []
     for layer in (ours, native):
@@ -93,7 +93,7 @@ def test_hooks(name):
 
 
 @weighted
-def test_functional_call(name):
+def test_functional_call(device, name):
     ours, native, x = pair(name)
     other = {key: torch.randn_like(value) for key, value in ours.state_dict().items()}
     before = ours(x)
@@ -116,7 +116,8 @@ def test_functional_call(name):
     ],
     ids=["LazyConv2d", "LazyConv2d-unbatched", "LazyLinear", "LazyLinear-vector"],
 )
-def test_lazy_layers(lazy, arguments, shape):
+@pytest.mark.needs("conv2d", "linear")
+def test_lazy_layers(device, lazy, arguments, shape):
     built = []
     for library in (torchconv.nn, torch.nn):
         layer = getattr(library, lazy)(**arguments)
@@ -132,7 +133,8 @@ def test_lazy_layers(lazy, arguments, shape):
     torch.testing.assert_close(ours.state_dict(), native.state_dict())
 
 
-def test_first_call_of_a_lazy_layer_is_ours():
+@pytest.mark.needs("conv2d", "linear")
+def test_first_call_of_a_lazy_layer_is_ours(device):
     """Padding on four sides is beyond torch's own LazyConv2d."""
     layer = torchconv.nn.LazyConv2d(6, 3, padding=(1, 2, 0, 1))
     x = torch.randn(2, 4, 6, 6)
@@ -147,7 +149,7 @@ def test_first_call_of_a_lazy_layer_is_ours():
 
 
 @layers
-def test_copies(name):
+def test_copies(device, name):
     """deepcopy, pickle, and torch.save without and with the class."""
     ours, _, x = pair(name)
     twins = [copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))]
@@ -167,21 +169,21 @@ def test_copies(name):
 
 
 @weighted
-def test_skip_init_and_the_meta_device(name):
+def test_skip_init_and_the_meta_device(device, name):
     arguments, shape = WEIGHTED[name]
-    layer = skip_init(getattr(torchconv.nn, name), *arguments)
+    layer = skip_init(getattr(torchconv.nn, name), *arguments, device=device)
     assert not layer.weight.is_meta
     torch.nn.init.ones_(layer.weight)
     assert layer(torch.ones(shape)).shape[1] == 6
     with torch.device("meta"):
         meta = getattr(torchconv.nn, name)(*arguments)
         assert meta(torch.ones(shape)).is_meta
-    assert not any(p.is_meta for p in meta.to_empty(device="cpu").parameters())
+    assert not any(p.is_meta for p in meta.to_empty(device=device).parameters())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @weighted
-def test_conversion_to_another_dtype(name, dtype):
+def test_conversion_to_another_dtype(device, name, dtype):
     ours, native, x = pair(name)
     out, expected = ours.to(dtype)(x.to(dtype)), native.to(dtype)(x.to(dtype))
     assert out.dtype == dtype
@@ -189,7 +191,8 @@ def test_conversion_to_another_dtype(name, dtype):
     torch.testing.assert_close(out, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_batch_norm_is_folded_into_the_layer():
+@pytest.mark.needs("conv2d", "linear")
+def test_batch_norm_is_folded_into_the_layer(device):
     """torch's helpers know the layers by their attributes."""
     for layer, norm, fuse, shape in (
         (torchconv.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), fuse_conv_bn_eval, (2, 3, 6, 6)),
@@ -202,7 +205,8 @@ def test_batch_norm_is_folded_into_the_layer():
         torch.testing.assert_close(fused(x), net(x), rtol=1e-4, atol=1e-5)
 
 
-def test_checkpointing_and_weight_sharing():
+@pytest.mark.needs("linear")
+def test_checkpointing_and_weight_sharing(device):
     shared = torchconv.nn.Linear(4, 4)
     net, x = torch.nn.Sequential(shared, torchconv.nn.Sigmoid(), shared), torch.randn(3, 4)
     plain = torch.autograd.grad(net(x).sum(), list(net.parameters()))

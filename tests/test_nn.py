@@ -46,7 +46,7 @@ def example_input(name, layer):
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), CASES)
-def test_layer_is_interchangeable_with_torchs(name, args, kwargs):
+def test_layer_is_interchangeable_with_torchs(device, name, args, kwargs):
     ours, torchs = both(name, args, kwargs)
     assert isinstance(ours, type(torchs))
     assert repr(ours) == repr(torchs)
@@ -73,7 +73,7 @@ def test_layer_is_interchangeable_with_torchs(name, args, kwargs):
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), CASES)
-def test_layer_can_be_copied_and_saved(name, args, kwargs):
+def test_layer_can_be_copied_and_saved(device, name, args, kwargs):
     layer = both(name, args, kwargs)[0]
     x = example_input(name, layer)
     file = io.BytesIO()
@@ -83,7 +83,8 @@ def test_layer_can_be_copied_and_saved(name, args, kwargs):
         torch.testing.assert_close(twin(x.clone()), layer(x.clone()), rtol=0, atol=0)
 
 
-def test_matmul_layer():
+@pytest.mark.needs("matmul")
+def test_matmul_layer(device):
     a, b = torch.randn(3, 4), torch.randn(4, 5)
     torch.testing.assert_close(torchconv.nn.MatMul()(a, b), a @ b)
     assert repr(torchconv.nn.MatMul()) == "MatMul()"
@@ -107,7 +108,8 @@ def test_matmul_layer():
         ),  # 8 wide: (3 - 1) * 3 + 3 - 8 = 1; 9 high: (3 - 1) * 3 + 3 - 9 = 0
     ],
 )
-def test_conv2d_pads_in_ways_that_torch_does_not(mode, padding, stride, amounts):
+@pytest.mark.needs("conv2d")
+def test_conv2d_pads_in_ways_that_torch_does_not(device, mode, padding, stride, amounts):
     layer = torchconv.nn.Conv2d(4, 6, 3, stride, padding, padding_mode=mode)
     x = torch.randn(2, 4, 9, 8)
     padded = torch.nn.functional.pad(x, amounts, mode="constant" if mode == "zeros" else mode)
@@ -140,7 +142,8 @@ def test_conv2d_refuses_bad_arguments_at_once(kwargs, error, message):
         torchconv.nn.Conv2d(4, 6, 3, **kwargs)
 
 
-def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input():
+@pytest.mark.needs("conv2d")
+def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input(device):
     layer = torchconv.nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect")
     with pytest.raises(TypeError, match="conv2d: expected x to be a Tensor, but got list"):
         layer([1])
@@ -151,7 +154,8 @@ def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input():
 @pytest.mark.parametrize("act", ["relu", "sigmoid", None])
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("padding", [1, (2, 1), (1, 2, 0, 0), "same", "valid"])
-def test_block_computes_what_its_layers_compute(act, mode, padding):
+@pytest.mark.needs("conv2d", "conv2d_act_pool")
+def test_block_computes_what_its_layers_compute(device, act, mode, padding):
     options = {"stride": 2, "padding": padding, "padding_mode": mode, "dtype": torch.float64}
     pool = torchconv.PoolWindow((2, 1), stride=1, ceil_mode=True)
     block = torchconv.nn.ConvActPool2d(4, 6, 3, **options, activation=act, pool=pool)
@@ -170,7 +174,8 @@ def test_block_computes_what_its_layers_compute(act, mode, padding):
     torch.testing.assert_close(*results)
 
 
-def test_block_is_a_conv2d_with_two_arguments_more():
+@pytest.mark.needs("conv2d_act_pool")
+def test_block_is_a_conv2d_with_two_arguments_more(device):
     torch.manual_seed(1)
     block = torchconv.nn.ConvActPool2d(4, 6, 3, 2, "same", 2, 2, False, "reflect", pool=(2, 1))
     torch.manual_seed(1)
@@ -215,7 +220,7 @@ def test_block_refuses_bad_arguments_at_once(kwargs, message):
         torchconv.nn.ConvActPool2d(4, 6, 3, **kwargs)
 
 
-def test_relu_in_place_overwrites_its_input():
+def test_relu_in_place_overwrites_its_input(device):
     x = torch.randn(5, requires_grad=True)
     y = x * 2
     version = y._version
@@ -229,7 +234,7 @@ def test_relu_in_place_overwrites_its_input():
 
 
 @pytest.mark.parametrize("nn", [torch.nn, torchconv.nn])
-def test_relu_in_place_under_transforms(nn):
+def test_relu_in_place_under_transforms(device, nn):
     """The input is overwritten inside every transform as outside."""
     x, layer = torch.linspace(-2, 2, 6).reshape(2, 3), nn.ReLU(inplace=True)
 
@@ -245,7 +250,8 @@ def test_relu_in_place_under_transforms(nn):
     assert torch.equal(torch.func.grad(lambda x: overwritten(x).sum())(x), 2.0 * (x > 0))
 
 
-def test_network_takes_the_weights_of_its_twin():
+@pytest.mark.needs("conv2d", "linear")
+def test_network_takes_the_weights_of_its_twin(device):
     def network(nn):
         return torch.nn.Sequential(
             nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), torch.nn.Flatten(),

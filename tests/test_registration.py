@@ -7,6 +7,7 @@ from operators import direct_samples as samples
 
 import torchconv  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("device")
 ops = torch.ops.torchconv
 names = pytest.mark.parametrize("name", list(samples()))
 layouts = pytest.mark.parametrize("layout", [contiguous, channels_last])
@@ -25,13 +26,13 @@ def test_every_operator_has_a_sample():
 @names
 @layouts
 def test_opcheck(name, layout):
-    torch.library.opcheck(getattr(ops, name).default, samples(layout)[name])
+    torch.library.opcheck(getattr(ops, name).default, samples(layout)[name]())
 
 
 @names
 @layouts
 def test_meta_kernel_agrees_with_the_real_one(name, layout):
-    arguments = samples(layout)[name]
+    arguments = samples(layout)[name]()
     real = getattr(ops, name)(*arguments)
     meta = getattr(ops, name)(*map(to_meta, arguments))
     pairs = zip(real, meta, strict=True) if isinstance(real, tuple) else [(real, meta)]
@@ -42,7 +43,7 @@ def test_meta_kernel_agrees_with_the_real_one(name, layout):
 
 @names
 def test_operator_called_directly_is_differentiable(name):
-    arguments = samples()[name]
+    arguments = samples()[name]()
     out = getattr(ops, name)(*arguments)
     out = out[0] if isinstance(out, tuple) else out
     assert out.requires_grad == (name != "max_pool2d_indices")

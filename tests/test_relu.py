@@ -12,7 +12,7 @@ INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 
 @pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
 @pytest.mark.parametrize("size", [0, 1, 7, 16, 33, 64, 129, 40_000])
-def test_relu_matches_torch(isa, dtype, size):
+def test_relu_matches_torch(kernels, dtype, size):
     x = (torch.randn(size) * 50).to(dtype)
     out = torchconv.relu(x)
     assert out.dtype == dtype
@@ -21,7 +21,7 @@ def test_relu_matches_torch(isa, dtype, size):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_relu_backward_matches_torch(isa, dtype, layout):
+def test_relu_backward_matches_torch(kernels, dtype, layout):
     x = in_layout(layout, torch.randn(3, 5, 7, 9).to(dtype)).requires_grad_()
     grad_out = in_layout(layout, torch.randn(3, 5, 7, 9).to(dtype))
     out = torchconv.relu(x)
@@ -33,7 +33,7 @@ def test_relu_backward_matches_torch(isa, dtype, layout):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_relu_at_special_values(isa, dtype):
+def test_relu_at_special_values(kernels, dtype):
     inf, nan = float("inf"), float("nan")
     x = torch.tensor([0.0, -0.0, inf, -inf, nan, 1, -1] * 5, dtype=dtype, requires_grad=True)
     out = torchconv.relu(x)
@@ -44,13 +44,13 @@ def test_relu_at_special_values(isa, dtype):
     assert torch.equal(*grads)
 
 
-def test_relu_takes_an_expanded_gradient(isa):
+def test_relu_takes_an_expanded_gradient(kernels):
     x = torch.randn(3, 50, requires_grad=True)
     torchconv.relu(x).sum().backward()
     assert torch.equal(x.grad, (x > 0).float())
 
 
-def test_relu_gradcheck(isa):
+def test_relu_gradcheck(kernels):
     x = torch.randn(3, 21, dtype=torch.float64)
     x = torch.where(x.abs() < 0.01, 0.5, x).requires_grad_()  # no kink within reach
     assert torch.autograd.gradcheck(torchconv.relu, x)
@@ -60,7 +60,7 @@ def test_relu_gradcheck(isa):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 63, 64, 65, 200, 4096, 4103, 80_001])
 @pytest.mark.parametrize("rows", [1, 3])
-def test_relu_mask_has_a_bit_for_each_element(isa, dtype, size, rows):
+def test_relu_mask_has_a_bit_for_each_element(kernels, dtype, size, rows):
     x = torch.randn(rows, size).to(dtype)
     out, mask = torch.ops.torchconv.relu_with_mask(x, rows)
     assert torch.equal(out, torch.relu(x))
@@ -72,7 +72,7 @@ def test_relu_mask_has_a_bit_for_each_element(isa, dtype, size, rows):
     assert torch.equal(grad_x, grad_out * (x > 0))
 
 
-def test_relu_keeps_a_bit_for_each_element():
+def test_relu_keeps_a_bit_for_each_element(device):
     x = torch.randn(4, 100, requires_grad=True)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, abs):
@@ -84,14 +84,14 @@ def test_relu_keeps_a_bit_for_each_element():
 
 
 @pytest.mark.parametrize("in_dim", [0, 1, 2, 3, -1])
-def test_relu_gives_the_items_of_vmap_their_gradients(in_dim):
+def test_relu_gives_the_items_of_vmap_their_gradients(device, in_dim):
     x = torch.randn(3, 5, 7, 9).to(memory_format=torch.channels_last)
     grads = torch.func.vmap(torch.func.grad(lambda x: torchconv.relu(x).sin().sum()), in_dim)(x)
     expected = torch.where(x > 0, x.cos(), 0.0).movedim(in_dim, 0)
     torch.testing.assert_close(grads, expected)
 
 
-def test_relu_in_nested_vmap():
+def test_relu_in_nested_vmap(device):
     x = torch.randn(2, 3, 4, 5, 6)
     twice = torch.func.vmap(torch.func.vmap(torch.func.grad(lambda x: torchconv.relu(x).sum())))
     assert torch.equal(twice(x), (x > 0).float())

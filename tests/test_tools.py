@@ -36,7 +36,7 @@ def multiplications(case):
 
 
 @cases
-def test_flops(case):
+def test_flops(device, case):
     """Two for each multiplication, and twice as many backward; so does torch where it counts."""
     forward, backward = flops(case.ours, case.inputs())
     assert forward == 2 * multiplications(case)
@@ -45,7 +45,8 @@ def test_flops(case):
     assert forward == native or native == 0  # as for a product of two vectors
 
 
-def test_flops_of_a_layer_by_hand():
+@pytest.mark.needs("conv2d")
+def test_flops_of_a_layer_by_hand(device):
     """8 x 5 x 6 x 6 outputs, each a sum of 3 x 3 x 3 products."""
     layer, x = torchconv.nn.Conv2d(3, 5, 3), torch.randn(8, 3, 8, 8, requires_grad=True)
     forward, backward = flops(lambda x: layer(x), [x])
@@ -57,7 +58,7 @@ def test_flops_of_a_layer_by_hand():
 
 
 @operators
-def test_symbolic_trace_of_a_function(case):
+def test_symbolic_trace_of_a_function(device, case):
     class Call(torch.nn.Module):
         def forward(self, a, b=None, c=None):
             return case.ours(*(a, b, c)[: len(case.shapes)])
@@ -78,7 +79,8 @@ def layered(**conv):
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("padding", [1, "same", (2, 1, 0, 1)])
-def test_symbolic_trace_of_layers(mode, padding):
+@pytest.mark.needs("conv2d", "linear")
+def test_symbolic_trace_of_layers(device, mode, padding):
     net, x = layered(padding=padding, padding_mode=mode), torch.randn(2, 3, 8, 8)
     expected = net(x)
     traced = torch.fx.symbolic_trace(net)
@@ -88,7 +90,8 @@ def test_symbolic_trace_of_layers(mode, padding):
     torch.testing.assert_close(traced(other), net(other))
 
 
-def test_traced_layers_can_be_saved_and_loaded_elsewhere(tmp_path):
+@pytest.mark.needs("conv2d", "linear")
+def test_traced_layers_can_be_saved_and_loaded_elsewhere(device, tmp_path):
     """A GraphModule is saved as code, which a process without torchconv imported must find."""
     net, x = layered(padding=1), torch.randn(2, 3, 8, 8)
     expected = net(x)
@@ -102,7 +105,8 @@ def test_traced_layers_can_be_saved_and_loaded_elsewhere(tmp_path):
     torch.testing.assert_close(torch.load(tmp_path / "out.pt"), expected)
 
 
-def test_make_fx_shows_the_operators():
+@pytest.mark.needs("conv2d")
+def test_make_fx_shows_the_operators(device):
     case = PLAIN["conv2d"]
     graph = torch.fx.experimental.proxy_tensor.make_fx(case.ours)(*case.inputs()).graph
     assert torch.ops.torchconv.conv2d.default in {node.target for node in graph.nodes}
@@ -112,7 +116,7 @@ def test_make_fx_shows_the_operators():
 
 
 @operators
-def test_torch_function_modes_see_the_call(case):
+def test_torch_function_modes_see_the_call(device, case):
     seen = []
 
     class Mode(torch.overrides.TorchFunctionMode):
@@ -128,7 +132,7 @@ def test_torch_function_modes_see_the_call(case):
 
 
 @operators
-def test_subclasses_see_the_call(case):
+def test_subclasses_see_the_call(device, case):
     class Noted(torch.Tensor):
         @classmethod
         def __torch_function__(cls, function, types, args=(), kwargs=None):
@@ -144,7 +148,7 @@ def test_subclasses_see_the_call(case):
 
 
 @operators
-def test_profiler_names_the_operator(case):
+def test_profiler_names_the_operator(device, case):
     with torch.profiler.profile() as profiler:
         case.ours(*case.inputs())
     assert f"torchconv::{case.operator}" in {event.name for event in profiler.events()}

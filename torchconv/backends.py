@@ -46,6 +46,19 @@ def _set_for_a_while(
         write(before)
 
 
+def cuda_operators() -> list[str]:
+    """Operators of the dispatcher that this build has CUDA kernels for.
+
+    Returns:
+        Names in ``torch.ops.torchconv``; none in a build for the CPU alone.
+
+    Example:
+        >>> set(torchconv.backends.cuda_operators()) <= set(dir(torch.ops.torchconv))
+        True
+    """
+    return _C.cuda_operators()
+
+
 def available_cpu_isas() -> list[str]:
     """Instruction sets that this CPU can run, narrowest first.
 

@@ -8,14 +8,13 @@
 #include "activation_checks.h"
 #include "cpu/allocate.h"
 #include "cpu/dispatch.h"
+#include "layouts.h"
 
 namespace torchconv {
 
-/// A result for an elementwise operator on `like`, with the strides that torch would choose.
+/// A result for an elementwise operator on `like`.
 inline at::Tensor empty_result_like(const at::Tensor& like) {
-  at::TensorIterator iterator =
-      at::TensorIteratorConfig().add_owned_output(at::Tensor()).add_const_input(like).build();
-  return advise_huge_pages(iterator.output(0));
+  return advise_huge_pages(dense_like(like));
 }
 
 /// Calls kernel({inputs...}, out, n, buffered) on contiguous runs of `out` and the inputs.

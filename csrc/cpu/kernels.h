@@ -9,52 +9,10 @@
 #include "cpu/depthwise.h"
 #include "cpu/plan.h"
 #include "cpu/winograd.h"
-#include "shapes.h"
+#include "exp_terms.h"
+#include "views.h"
 
 namespace torchconv {
-
-/// Storage of the 16-bit types; kernels convert to float, compute, and round once.
-struct bf16 {
-  uint16_t bits;
-};
-struct f16 {
-  uint16_t bits;
-};
-
-/// The type in which kernels compute and keep sums.
-template <class T>
-struct AccumulatorOf {
-  using type = int32_t;
-};
-template <>
-struct AccumulatorOf<float> {
-  using type = float;
-};
-template <>
-struct AccumulatorOf<bf16> {
-  using type = float;
-};
-template <>
-struct AccumulatorOf<f16> {
-  using type = float;
-};
-template <>
-struct AccumulatorOf<double> {
-  using type = double;
-};
-template <>
-struct AccumulatorOf<int64_t> {
-  using type = int64_t;
-};
-template <class T>
-using Accumulator = typename AccumulatorOf<T>::type;
-
-/// A four-dimensional tensor: first element and strides of (batch, channel, height, width).
-template <class T>
-struct View4 {
-  T* data;
-  int64_t n, c, h, w;
-};
 
 /// Products are summed in blocks of at most kTileDepth terms (or groups of terms that one
 /// instruction multiplies), and these in spans of kSpanBlocks blocks, in order. So the order of
@@ -133,17 +91,6 @@ struct ChannelSumArgs {
 };
 template <class T, class Offset>
 using ChannelSumKernel = void (*)(const ChannelSumArgs<T, Offset>&, int64_t begin, int64_t end);
-
-/// Pooling and its relatives: x to out, and back from grad_out (in the place of out) to grad_x (in
-/// that of x). `offsets` is written by max_pool2d, if not nullptr, and read by the others.
-template <class X, class O, class Offset>
-struct Pool2dArgs {
-  Pool2dShape shape;
-  View4<X> x;
-  View4<O> out;
-  View4<Offset> offsets;
-  bool relu = false;  // of max_pool2d: results up to zero become zero, their offsets -1
-};
 
 /// Whether a pooling kernel runs its lanes along the channels.
 template <class X, class O, class Offset>

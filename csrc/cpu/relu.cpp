@@ -12,14 +12,6 @@ namespace {
 /// Elements whose bits are made or read at a time: whole bytes.
 constexpr int64_t kPiece = 16384;
 
-/// Whether elements of a tensor lie as those of a dense one of the same sizes and these strides.
-bool lies_as(const at::Tensor& tensor, at::IntArrayRef strides) {
-  for (int64_t d = 0; d < tensor.dim(); ++d) {
-    if (tensor.size(d) != 1 && tensor.stride(d) != strides[d]) return false;
-  }
-  return true;
-}
-
 /// Calls fn(first element, their number, first byte) for pieces of the rows of a mask.
 template <class Fn>
 void for_pieces(int64_t elements, int64_t rows, const Fn& fn) {

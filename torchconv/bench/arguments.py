@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 
 from torchconv.bench.cases import CASES, LAYOUTS
-from torchconv.bench.descriptions import BATCHES, DESCRIPTION, NETWORK_HELP, SHAPES
+from torchconv.bench.descriptions import BATCHES, DESCRIPTION, GPU_HELP, NETWORK_HELP, SHAPES
 from torchconv.bench.errors import UsageError
 from torchconv.bench.networks import DEFAULT_NETWORKS, NETWORKS
 from torchconv.bench.peers import ENGINES
@@ -18,6 +18,8 @@ from torchconv.bench.tables import DEFAULTS, table_names
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 OUTPUTS = ("--save", "--compare", "--plot", "--markdown", "--title")
 PICTURES = (".png", ".pdf", ".svg")
+PRODUCTS = ("conv", "linear", "matmul", "block")
+PARTS = ("tests", "times", "sanitizer")  # of the report on a GPU, in the order in which they run
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
         _rows(command, operator)
         _options(command, operator)
         _outputs(command, operator)
+    short, about = GPU_HELP
+    _report(commands.add_parser("gpu", help=short, description=about, **make))
     return top
 
 
@@ -97,6 +101,9 @@ def _options(command: argparse.ArgumentParser, operator: str) -> None:
         help="time for each measurement: a side, in a layout, of a step (default: 0.3); "
         "at least 5 repetitions are made",
     )  # fmt: skip
+    if operator in PRODUCTS:
+        text = "lets both libraries multiply float32 as TF32; only on cuda"
+        add("--tf32", action="store_true", help=text)
     if operator in CASES and operator not in ("relu", "block"):  # engines fuse these
         add(
             "--peers", type=_words, default=[], metavar="ENGINE,…",
@@ -118,12 +125,42 @@ def _outputs(command: argparse.ArgumentParser, operator: str) -> None:
     add("--title", default="", help="of plot and section (default: the command without its files)")
 
 
+def _report(command: argparse.ArgumentParser) -> None:
+    add: Any = command.add_argument
+    text = "what the report has: some of tests, times, sanitizer (default: all)"
+    add("--only", type=_words, default=list(PARTS), metavar="PART,…", help=text)
+    text = "the most that all parts take together (default: 9)"
+    add("--minutes", type=float, default=9.0, help=text)
+    add("--save", type=Path, metavar="FILE.json", help="everything that was found out")
+    text = "writes the report as a section of a page, which keeps the others"
+    add("--markdown", type=Path, metavar="PAGE.md", help=text)
+    add("--title", default="", help="of the section (default: gpu and the name of the GPU)")
+
+
 def check(options: argparse.Namespace) -> None:
     """Refuses before anything is measured what would fail afterwards.
 
     Raises:
         UsageError: With the first fault.
     """
+    if options.operator == "gpu":
+        _check_report(options)
+    else:
+        _check_measurement(options)
+    _check_outputs(options)
+
+
+def _check_report(options: argparse.Namespace) -> None:
+    for name in options.only:
+        if name not in PARTS:
+            raise UsageError(f"--only: expected some of {', '.join(PARTS)}, but got {name!r}")
+    if not options.minutes > 0:
+        raise UsageError(f"--minutes: expected more than 0, but got {options.minutes}")
+    if not torch.cuda.is_available():
+        raise UsageError("gpu: expected a GPU that torch can use for cuda, but found none")
+
+
+def _check_measurement(options: argparse.Namespace) -> None:
     most = len(os.sched_getaffinity(0))
     if not 1 <= options.threads <= most:
         raise UsageError(
@@ -133,19 +170,27 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(f"--seconds: expected more than 0, but got {options.seconds}")
     if getattr(options, "device", "cpu") == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device: expected a GPU that torch can use for cuda, but found none")
+    if getattr(options, "tf32", False) and (options.dtype, options.device) != ("float32", "cuda"):
+        raise UsageError(
+            f"--tf32: expected float32 on cuda, but got {options.dtype} on {options.device}"
+        )
     if getattr(options, "shape", None) and options.table:
         raise UsageError("--shape: expected a shape or --table, but got both")
     if getattr(options, "peers", None) and (options.dtype, options.device) != ("float32", "cpu"):
         raise UsageError(
             f"--peers: expected float32 on the CPU, but got {options.dtype} on {options.device}"
         )
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
     for name in ("save", "plot", "markdown"):
-        path: Path | None = getattr(options, name)
+        path: Path | None = getattr(options, name, None)
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise UsageError(f"--{name}: expected a file in an existing folder, but got '{path}'")
-    if options.plot is not None and options.plot.suffix not in PICTURES:
+    plot: Path | None = getattr(options, "plot", None)
+    if plot is not None and plot.suffix not in PICTURES:
         raise UsageError(
-            f"--plot: expected a name that ends in {', '.join(PICTURES)}, but got '{options.plot}'"
+            f"--plot: expected a name that ends in {', '.join(PICTURES)}, but got '{plot}'"
         )
     if "\n" in options.title or "-->" in options.title:
         raise UsageError(f"--title: expected one line without -->, but got {options.title!r}")

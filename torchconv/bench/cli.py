@@ -13,8 +13,10 @@ from torchconv.bench import jobs
 from torchconv.bench.arguments import OUTPUTS, check, parser
 from torchconv.bench.calls import Options
 from torchconv.bench.cases import CASES, LAYOUTS
+from torchconv.bench.cuda_machine import copy_bandwidth, settings
 from torchconv.bench.errors import UsageError, optional
 from torchconv.bench.files import differences, load_old, save, write_markdown
+from torchconv.bench.gpu import command as gpu
 from torchconv.bench.machine import fma_peak, machine, sentence
 from torchconv.bench.memory import MemoryOptions
 from torchconv.bench.memory_report import MemoryReport
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; by default those of this process.
 
     Returns:
-        The exit code: 0, or 1 if a result was wrong, or 2 if an argument was.
+        The exit code: 0, or 1 if a result was wrong or the run interrupted, or 2 if an argument
+        was wrong.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -42,13 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, given: list[str]) -> int:
     check(arguments)
+    if arguments.operator == "gpu":
+        return gpu.run(arguments, shlex.join(["python", "-m", "torchconv.bench", *given]))
     optional("tqdm", "tabulate", *(["matplotlib.figure"] if arguments.plot else []))
     layouts = list(LAYOUTS) if arguments.layout == "both" else [arguments.layout]
     measured = _memory if arguments.operator == "memory" else _times
     report = measured(arguments, layouts)
     report.command = shlex.join(["python", "-m", "torchconv.bench", *given])
     _write(arguments, given, report)
-    return 1 if any(row.failure for row in report.rows) else 0
+    failed = any(row.failure for row in report.rows) or getattr(report, "interrupted", False)
+    return 1 if failed else 0
 
 
 def _memory(arguments: argparse.Namespace, layouts: list[str]) -> MemoryReport:
@@ -70,11 +76,14 @@ def _times(arguments: argparse.Namespace, layouts: list[str]) -> Report:
         device=arguments.device,
         threads=arguments.threads,
         seconds=arguments.seconds,
+        tf32=getattr(arguments, "tf32", False),
     )
     before = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
         with ExitStack() as stack:
+            if options.device == "cuda":
+                stack.enter_context(settings(options.tf32))
             report = _timed(arguments, options, peers, stack)
     finally:
         torch.set_num_threads(before)
@@ -86,19 +95,29 @@ def _times(arguments: argparse.Namespace, layouts: list[str]) -> Report:
 def _timed(
     arguments: argparse.Namespace, options: Options, peers: list[str], stack: ExitStack
 ) -> Report:
-    """All rows, and the peak that they are compared with."""
+    """All rows, and the peak, or the copy, that they are compared with."""
     if arguments.operator == "net":
         asked = jobs.training_jobs(arguments, options)
     else:
         asked = jobs.operator_jobs(arguments, options, peers, stack)
-    counts = arguments.operator not in CASES or not CASES[arguments.operator].memory_bound
-    counts = counts and options.device == "cpu"
+    memory_bound = arguments.operator in CASES and CASES[arguments.operator].memory_bound
+    counts = not memory_bound and options.device == "cpu"
+    copies = memory_bound and options.device == "cuda"
     peak = fma_peak(options.dtype, options.threads) if counts else math.nan
     about = machine(options.device, options.threads)
     report = Report(arguments.operator, "", about, options, peak)
-    report.rows += jobs.done(asked)
+    if copies:
+        report.copy = copy_bandwidth(options.seconds)
+    try:
+        for row in jobs.done(asked):
+            report.rows.append(row)
+    except KeyboardInterrupt:  # what there is may have taken long
+        report.interrupted = True
+        return report
     if counts:  # once more: other programs make it lower, nothing makes it higher
         report.peak = max(peak, fma_peak(options.dtype, options.threads))
+    if copies and not any(row.failure for row in report.rows):
+        report.copy = max(report.copy, copy_bandwidth(options.seconds))
     return report
 
 

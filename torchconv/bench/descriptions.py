@@ -17,13 +17,22 @@ Times torchconv beside torch. Every shape is first verified against float64, for
 gradient, a large one with a smaller batch; a wrong result is shown as FAILED, and the exit code is
 1. Then both libraries take turns, forward (under no_grad) and forward with backward (gradients of
 all arguments, but of a convolution with 4 channels or fewer, a first layer, not that of its
-images), in each layout."""
+images), in each layout. With --device cuda, what is bound by memory is timed backward, too, on its
+own."""
+_GPU = """\
+Proves and measures on a GPU, in one go: the tests that run there (those of tests/, in this folder),
+times of what has CUDA kernels, and NVIDIA's compute-sanitizer, if it is installed. Each part has
+processes of its own and a time limit, so that a crash, or a kernel that never ends, leaves the
+results of the others. The table at the end says which goals are met. The exit code is 1 if a test
+fails, a result is wrong, the sanitizer finds something, or a process of tests or times does not
+come to its end."""
 
 # Of the subcommands that are no operators: in the list, at the head and at the foot of their help.
 NETWORK_HELP = {
     "net": ("whole training steps of networks", _NET, LEGEND),
     "memory": ("what training steps of networks take in memory", _MEMORY, LEGEND_MEMORY),
 }
+GPU_HELP = ("tests, times and sanitizer on a GPU, as one report", _GPU)
 SHAPES = {
     "conv": "N=8,C=64,H=56,W=56,K=64,R=3,S=3,stride=1,pad=1,dilation=1,groups=1 (batch, input "
     "channels, height, width, output channels, kernel height and width); C, H, K and R must be "
@@ -40,9 +49,10 @@ SHAPES = {
     "must be given, pool is 2 by default, and pool_stride is pool",
 }
 BATCHES = {
-    "conv": "4 and 8, or the table's own where it is smaller",
-    "pool": "4 and 8, or the table's own where it is smaller",
-    "block": "4 and 8, or the table's own where it is smaller",
+    **dict.fromkeys(
+        ("conv", "pool", "block"),
+        "4 and 8, or the table's own where it is smaller; on cuda the table's own",
+    ),
     "linear": "the table's own",
     **dict.fromkeys(("net", "memory"), "64 for lenet, 4 for vgg_16, 8 for the others"),
 }

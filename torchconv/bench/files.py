@@ -6,15 +6,33 @@ import re
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torchconv.bench.errors import UsageError
-from torchconv.bench.memory_report import MemoryReport
-from torchconv.bench.report import Report
 from torchconv.bench.results import Row, Timing
 from torchconv.bench.timing import Times
 
 _FORMAT = "torchconv.bench 1"
+
+
+class AnyReport(Protocol):
+    """What files are made of."""
+
+    command: str
+    machine: dict[str, Any]
+    options: Any  # a dataclass
+
+    def content(self) -> dict[str, Any]:
+        """What was measured, for JSON."""
+
+    def legend(self) -> str:
+        """What the table means."""
+
+    def table(self, form: str = ...) -> str:
+        """The table, in one of tabulate's formats."""
+
+    def summary(self) -> str:
+        """What it comes to, in lines."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -39,7 +57,7 @@ def _umask() -> int:
     return mask
 
 
-def save(path: Path, report: Report | MemoryReport) -> None:
+def save(path: Path, report: AnyReport) -> None:
     """Writes everything that was measured as JSON."""
     content = {
         "format": _FORMAT,
@@ -58,16 +76,28 @@ def load_old(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
         UsageError: If the file is something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
-            raise KeyError(content["format"])
-        rows = [_row(row) for row in content["rows"]]
+        content, rows = load(path)
         return {row.key: row for row in rows if not row.failure}, content["machine"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"--compare: expected a file that --save has written, but got {str(path)!r} "
             f"({type(error).__name__}: {error})"
         ) from None
+
+
+def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """The content of a file that :func:`save` has written of times, and its rows.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no JSON.
+        KeyError: If it is something else.
+        TypeError: Likewise.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["format"] != _FORMAT:
+        raise KeyError(content["format"])
+    return content, [_row(row) for row in content["rows"]]
 
 
 def _row(content: dict[str, Any]) -> Row:
@@ -84,7 +114,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_markdown(path: Path, title: str, report: Report | MemoryReport, sentence: str) -> None:
+def write_markdown(path: Path, title: str, report: AnyReport, sentence: str) -> None:
     """Writes a table as a section of a page: in place of the one with its title, or at the end.
 
     Comments around the section tell where it begins and ends, so that several commands may each

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch.autograd.graph import saved_tensors_hooks
 
-from torchconv.bench import child, resident
+from torchconv.bench import child, resident, saved
 from torchconv.bench.networks import NETWORKS
 from torchconv.bench.training import Training
 
@@ -70,18 +69,5 @@ def saved_bytes(training: Training) -> int:
     Parameters and buffers do not count, nor do their views: the network has them anyway. The images
     do.
     """
-    own = {
-        tensor.untyped_storage().data_ptr()
-        for tensor in (*training.network.parameters(), *training.network.buffers())
-    }
-    saved: dict[int, torch.UntypedStorage] = {}  # held, so that no address comes twice
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            saved[storage.data_ptr()] = storage
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        training.loss()
-    return sum(storage.nbytes() for storage in saved.values())
+    network = training.network
+    return saved.saved_bytes(training.loss, (*network.parameters(), *network.buffers()))

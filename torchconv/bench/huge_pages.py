@@ -12,7 +12,7 @@ import torch
 from torchconv.bench import child
 from torchconv.bench.calls import Options, calls_of
 from torchconv.bench.cases import CASES, Case
-from torchconv.bench.results import STEPS, Timing
+from torchconv.bench.results import Timing
 from torchconv.bench.timing import Times, interleave
 
 SIDE = "native+THP"
@@ -43,7 +43,7 @@ def _answer(request: dict[str, Any]) -> list[dict[str, Any]]:
     case = CASES[request["operator"]].parse(request["shape"])
     torch.set_num_threads(options.threads)
     found = []
-    for step in STEPS:
+    for step in case.steps(options.device):
         calls = calls_of(case, options, step, ("native",))
         for (layout, _), times in interleave(calls, options.seconds).items():
             found.append(asdict(Timing(step, layout, SIDE, times)))

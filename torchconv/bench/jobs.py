@@ -76,7 +76,8 @@ def _cases(arguments: argparse.Namespace) -> list[tuple[str, Case]]:
     batches: list[int] = getattr(arguments, "batch", [])
     operator = arguments.operator
     if not arguments.shape:
-        return rows(operator, arguments.table or [DEFAULTS[operator]], batches)
+        tables = arguments.table or [DEFAULTS[operator]]
+        return rows(operator, tables, batches, own=arguments.device == "cuda")
     cases = [CASES[operator].parse(text) for text in arguments.shape]
     return [
         ("shape", one)

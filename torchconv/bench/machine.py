@@ -9,6 +9,7 @@ import torch
 
 import torchconv
 from torchconv import _C, backends
+from torchconv.bench import cuda_machine
 
 _PEAK_SECONDS = 0.3
 
@@ -26,13 +27,15 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "compiler": torchconv.build_info["compiler"],
     }
     if device == "cuda":
-        found["gpu"] = torch.cuda.get_device_name()
+        found |= cuda_machine.gpu()
     return found
 
 
 def sentence(found: dict[str, Any]) -> str:
     """The same as a line to print."""
-    gpu = f"{found['gpu']}, " if "gpu" in found else ""
+    gpu = ""
+    if "gpu" in found:
+        gpu = f"{found['gpu']}, CUDA {found['cuda']}, driver {found['driver']}; "
     return (
         f"{gpu}{found['cpu']}, {found['cores']} cores, {found['threads']} threads, kernels for "
         f"{found['isa']}; torch {found['torch']}, torchconv {found['torchconv']} built by "

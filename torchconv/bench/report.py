@@ -16,11 +16,16 @@ LEGEND = """\
 Medians in milliseconds. A ratio is native's time divided by ours: above 1, ours is faster.
 NCHW: contiguous tensors; NHWC: channels_last. best: native's time in the layout that is fastest for
 native, divided by ours in the one that is fastest for ours, of those measured.
-After best, a dot: native takes less than 300 µs there, so that the cost of a call decides; a tilde:
-times varied by more than 30 % between their quartiles, as they do where other programs run.
+After best, on a CPU, a dot: native takes less than 300 µs there, so that the cost of a call
+decides; a tilde: times varied by more than 30 % between their quartiles, as they do where other
+programs run.
 error: ours, then native's; the largest distance of a result, or in fwd+bwd of a gradient, from
 float64, relative to the sum of the absolute values of the terms that are added up."""
 LEGEND_MEMORY = """\
+GB/s: the bytes that a step moves at least, reading each argument and writing each result of its
+kernels once, divided by our time in the fastest layout; training counts what it keeps for backward
+twice, of relu a bit for each element, of a pooling a byte for each result."""
+LEGEND_THP = """\
 native+THP: torch with THP_MEM_ALLOC_ENABLE=1, its own huge pages, in its fastest layout;
 ratio+THP: the same divided by ours, which has them by default."""
 LEGEND_UNFUSED = """\
@@ -29,6 +34,12 @@ Here error in fwd+bwd is the norm of the difference to float64, relative to the 
 where a maximum has a rival within rounding, or relu sees a zero, a gradient takes another way."""
 LEGEND_PEAK = """\
 GFLOP/s and share of peak: ours in its fastest layout; peak: multiply-adds in registers, here"""
+LEGEND_CUDA = """\
+On CUDA, times are those of calls in a CUDA graph, which the GPU runs without waiting for launches.
+The calls take turns on sets of arguments that are together larger than twice the L2 cache, as far
+as 128 sets are; the memory of results is used again. bwd: backward on its own."""
+LEGEND_COPY = """\
+of copy: GB/s as a share of those of a copy of 512 MiB, here"""
 LEGEND_NET = """\
 A step is forward, cross entropy, backward and SGD. loss: relative difference of the first losses;
 grads: norm of the difference of the gradients, relative to the gradient, of the worst parameter."""
@@ -38,7 +49,7 @@ def step_name(operator: str, step: str) -> str:
     """What a step is called in tables; that of a network has its optimizer in it."""
     if operator == "net":
         return "step"
-    return {"forward": "fwd", "training": "fwd+bwd"}[step]
+    return {"forward": "fwd", "backward": "bwd", "training": "fwd+bwd"}[step]
 
 
 @dataclass
@@ -53,11 +64,15 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     old: dict[tuple[str, ...], Row] = field(default_factory=dict)  # by their keys
     old_differs: list[str] = field(default_factory=list)
+    copy: float = math.nan  # GB/s of a copy, on a GPU
+    interrupted: bool = False  # so that rows are missing at the end
 
     def content(self) -> dict[str, Any]:
         """What was measured, for JSON."""
         peak = None if math.isnan(self.peak) else self.peak
-        return {"fma_peak_gflops": peak, "rows": [row.plain() for row in self.rows]}
+        copy = None if math.isnan(self.copy) else self.copy
+        rows = [row.plain() for row in self.rows]
+        return {"fma_peak_gflops": peak, "copy_gb_per_s": copy, "rows": rows}
 
     def legend(self) -> str:
         """What the columns mean."""
@@ -66,10 +81,16 @@ class Report:
             parts = [LEGEND.partition("\nerror:")[0], LEGEND_NET]
         if any(row.memory_bound for row in self.rows):
             parts.append(LEGEND_MEMORY)
+        if self._sides(WITH_THP):
+            parts.append(LEGEND_THP)
         if self._sides(UNFUSED):
             parts.append(LEGEND_UNFUSED)
         if not math.isnan(self.peak):
             parts.append(f"{LEGEND_PEAK} {self.peak:.0f} GFLOP/s.")
+        if self.options.device == "cuda":
+            parts.append(LEGEND_CUDA)
+        if not math.isnan(self.copy):
+            parts.append(f"{LEGEND_COPY} {self.copy:.0f} GB/s.")
         return "\n".join(parts)
 
     def table(self, form: str = "simple") -> str:
@@ -87,8 +108,7 @@ class Report:
     def _line(self, row: Row, step: str) -> dict[str, str]:
         line = {"layer": row.label, "shape": row.shape, "pass": step_name(row.operator, step)}
         if row.failure:
-            error = row.errors.get(step, {}).get("ours", math.nan)
-            return {**line, "best": "FAILED", "error": scientific(error)}
+            return {**line, "best": "FAILED", "error": scientific(row.error(step, "ours"))}
         layouts = list(dict.fromkeys(t.layout for t in row.timings))
         for layout in layouts:
             tag = f" {LAYOUT_NAMES[layout]}" if len(layouts) > 1 or layout != "contiguous" else ""
@@ -96,18 +116,21 @@ class Report:
             line[f"native{tag}"] = milliseconds(row.seconds(step, "native", layout))
             if tag:
                 line[f"ratio{tag}"] = ratio_text(row.ratio(step, layout))
-        marks = (" ·" if row.short(step) else "") + (" ~" if row.noisy(step) else "")
+        launches = row.short(step) and self.options.device == "cpu"
+        marks = (" ·" if launches else "") + (" ~" if row.noisy(step) else "")
         line["best"] = ratio_text(row.ratio(step)) + marks
         rate = row.work[step] / row.seconds(step, "ours") * 1e-9
         line["GB/s" if row.memory_bound else "GFLOP/s"] = f"{rate:.3g}"
         if not row.memory_bound and not math.isnan(self.peak):
             line["peak"] = f"{rate / self.peak:.0%}"
-        errors = row.errors[step]
+        if row.memory_bound and not math.isnan(self.copy):
+            line["of copy"] = f"{rate / self.copy:.0%}"
         if row.operator == "net":
-            line |= {"loss": scientific(errors["ours"]), "grads": scientific(errors["gradients"])}
+            line["loss"] = scientific(row.error(step, "ours"))
+            line["grads"] = scientific(row.error(step, "gradients"))
         else:
-            line["error"] = scientific(errors["ours"])
-            line["native's"] = scientific(errors["native"])
+            line["error"] = scientific(row.error(step, "ours"))
+            line["native's"] = scientific(row.error(step, "native"))
         sides = dict.fromkeys(t.side for t in row.timings)
         if UNFUSED in sides:
             for layout in layouts:
@@ -132,6 +155,8 @@ class Report:
                 lines.append(f"FAILED {row.label} ({row.shape}): {row.failure}")
             lines += [f"{row.label} ({row.shape}): {note}" for note in row.notes]
         lines += [f"--compare: {difference}" for difference in self.old_differs]
+        if self.interrupted:
+            lines.append("interrupted: the last rows are missing")
         return "\n".join(lines)
 
     def _sides(self, side: str) -> list[Row]:
@@ -161,7 +186,8 @@ class Report:
                 mean = geometric_mean(row.ratio(step, layout, UNFUSED) for row in fused)
                 means.append(f"{LAYOUT_NAMES[layout]} {ratio_text(mean)}")
             lines.append(f"{name}: fusion has the geometric mean {', '.join(means)}")
-        for text, short in (("worst", True), ("worst from 300 µs on", False)):
+        worsts = [("worst", True), ("worst from 300 µs on", False)]
+        for text, short in worsts[: 2 if self.options.device == "cpu" else 1]:
             if (row := worst(timed, step, short)) is not None:
                 ratio = ratio_text(row.ratio(step))
                 lines.append(f"{name}: {text} {ratio}, {row.label} ({row.shape})")

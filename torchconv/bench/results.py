@@ -7,7 +7,7 @@ from typing import Any
 
 from torchconv.bench.timing import Times
 
-STEPS = ("forward", "training")
+STEPS = ("forward", "backward", "training")
 # Below this, what a call costs besides its arithmetic decides.
 SHORT = 300e-6
 # Between the quartiles, relative to the median: beyond this, something else was running, too.
@@ -29,8 +29,8 @@ class Row:
     """One shape: how far each side is from float64, and how long it takes.
 
     ``errors`` and ``work`` are by step. Errors are by side, relative to the size of the terms that
-    are added up; work counts floating-point operations, or bytes where ``memory_bound``. Notes tell
-    what else went wrong.
+    are added up; work counts floating-point operations, or bytes where ``memory_bound``; there,
+    saved has the bytes that each side keeps for backward. Notes tell what else went wrong.
     """
 
     label: str
@@ -43,6 +43,7 @@ class Row:
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
     work: dict[str, float] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
+    saved: dict[str, int] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """The row for JSON, which knows no NaN."""
@@ -62,6 +63,11 @@ class Row:
         """The steps that this row has, verified or timed."""
         timed = {timing.step for timing in self.timings}
         return [step for step in STEPS if step in self.errors or step in timed]
+
+    def error(self, step: str, side: str) -> float:
+        """The error of a side; that of a backward pass is the one of its training step."""
+        errors = self.errors.get("training" if step == "backward" else step, {})
+        return errors.get(side, math.nan)
 
     def seconds(self, step: str, side: str, layout: str = "") -> float:
         """The median of a side in one layout, or in its fastest; NaN where there is none."""

@@ -7,10 +7,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
-
 Call = Callable[[], Any]
 Name = TypeVar("Name", bound=Hashable)
+Timed = TypeVar("Timed")
 
 # The first calls start threads, choose algorithms and fill caches.
 _WARM_UP = 2
@@ -27,20 +26,30 @@ class Times:
     repetitions: int
 
 
+def on_cpu(call: Call) -> float:
+    """Seconds of a call; its result is dropped after the clock has stopped."""
+    start = time.perf_counter()
+    result = call()
+    elapsed = time.perf_counter() - start
+    del result  # before the next call: its memory is fresh, too
+    return elapsed
+
+
 def interleave(
-    calls: Mapping[Name, Call], seconds: float, device: str = "cpu"
+    calls: Mapping[Name, Timed],
+    seconds: float,
+    clock: Callable[[Timed], float] = on_cpu,  # type: ignore[assignment]
 ) -> dict[Name, Times]:
     """Times several calls in turns: A B A B …, so that all of them see the same machine.
 
     Args:
-        calls: What to time; results are dropped between the measurements.
+        calls: What to time.
         seconds: Time for each call; five repetitions are made even if they take longer.
-        device: Whose clock counts, ``cpu`` or ``cuda``.
+        clock: Makes a call and says how long it took; by default on the CPU.
 
     Returns:
         Times by the keys of ``calls``.
     """
-    clock = _seconds_on_cuda if device == "cuda" else _seconds
     for call in calls.values():
         for _ in range(_WARM_UP):
             clock(call)
@@ -60,22 +69,3 @@ def interleave(
 def _times(samples: list[float]) -> Times:
     lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive")
     return Times(median, lower, upper, len(samples))
-
-
-def _seconds(call: Call) -> float:
-    start = time.perf_counter()
-    result = call()
-    elapsed = time.perf_counter() - start
-    del result  # after the clock has stopped, and before the next call: its memory is fresh, too
-    return elapsed
-
-
-def _seconds_on_cuda(call: Call) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    start.record()
-    result = call()
-    end.record()
-    torch.cuda.synchronize()
-    del result
-    return start.elapsed_time(end) * 1e-3

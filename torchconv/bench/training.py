@@ -11,7 +11,8 @@ import torchconv
 from torchconv.bench.calls import Options
 from torchconv.bench.networks import NETWORKS
 from torchconv.bench.results import Row, Timing
-from torchconv.bench.timing import interleave
+from torchconv.bench.timing import Times, interleave
+from torchconv.bench.timing_cuda import CaptureError, interleave_graphs
 from torchconv.bench.verify import most_detours
 
 _SIDES = ("ours", "native")
@@ -117,11 +118,20 @@ def measure_training(name: str, batch: int, options: Options) -> Row:
             with FlopCounterMode(display=False) as counter:
                 sides["native"].gradients()
             row.work["training"] = float(counter.get_total_flops())
-        calls = {side: training.step for side, training in sides.items()}
-        for side, times in interleave(calls, options.seconds, options.device).items():
-            row.timings.append(Timing("training", layout, side, times))
-        del sides, calls  # before the next layout makes its own
+        try:
+            for side, times in _timed(sides, options).items():
+                row.timings.append(Timing("training", layout, side, times))
+        except CaptureError as error:
+            row.failure = str(error)
+            return row
+        del sides  # before the next layout makes its own
     return row
+
+
+def _timed(sides: dict[str, Training], options: Options) -> dict[str, Times]:
+    if options.device == "cuda":  # one set: a network itself is larger than the cache
+        return interleave_graphs({side: [one.step] for side, one in sides.items()}, options.seconds)
+    return interleave({side: one.step for side, one in sides.items()}, options.seconds)
 
 
 def _disagreement(row: Row, sides: dict[str, Training], layout: str) -> str:

@@ -7,8 +7,9 @@ relative to its own value it would say more about cancellation than about a kern
 Rounding explains an error of a few units of the type in which a kernel adds up, times that sum, and
 of half a unit of the result, rounded to its type. Sums in blocks stay well within; other algorithms
 may be less accurate, so that up to four times native's error is let through, but never more than
-four times the bound. Winograd's algorithm transforms a tile of an image as a whole, so that an
-element may get the errors of its neighbours: there, four times the largest bound of a plane is one.
+four times the bound. TF32 rounds the factors of a product to 11 bits, which each term may show.
+Winograd's algorithm transforms a tile of an image as a whole, so that an element may get the errors
+of its neighbours: there, four times the largest bound of a plane is one.
 
 float64 is slow. Of a large shape a smaller batch is verified, of at least two samples: samples go
 through the same kernels one by one. A product of matrices is always verified whole.
@@ -21,10 +22,11 @@ import torch
 from torch import Tensor
 
 from torchconv.bench.cases import Case, arrange, derive
-from torchconv.bench.results import STEPS
 
+_STEPS = ("forward", "training")
 _UNITS = 8  # of the accumulator, for sums in blocks
 _MARGIN = 4
+_TF32 = 2 * 2.0**-10  # of a term: two factors, which the hardware may cut off instead of rounding
 # Of a forward pass that is verified whole.
 _MOST_FLOPS = 4e9
 _MOST_BYTES = 64e6
@@ -46,6 +48,7 @@ class _Truth:
     terms: Tensor  # the sum of the absolute values of its terms
     rounded: Tensor  # the absolute value of what is rounded to the result's type
     tiled: bool  # whether ours shares errors among the elements of a plane
+    factors: float  # how far the rounding of its factors takes a term, relatively
 
     def error(self, actual: Tensor) -> float:
         """The largest error, relative to the terms."""
@@ -58,7 +61,7 @@ class _Truth:
         terms = self.terms
         if self.tiled:
             terms = _MARGIN * terms.amax((-2, -1), keepdim=True)
-        bound = _UNITS * accumulator.eps * terms + half_unit * self.rounded
+        bound = (_UNITS * accumulator.eps + self.factors) * terms + half_unit * self.rounded
         return self._largest(actual, bound)
 
     def _largest(self, actual: Tensor, unit: Tensor) -> float:
@@ -72,8 +75,9 @@ class _Truth:
 class _CoarseTruth:
     """A gradient that may go to other elements than in float64: only its norm is compared."""
 
-    def __init__(self, value: Tensor) -> None:
+    def __init__(self, value: Tensor, most: float) -> None:
         self.value = value
+        self.most = most
 
     def error(self, actual: Tensor) -> float:
         """The norm of the difference, relative to the gradient's own."""
@@ -81,19 +85,21 @@ class _CoarseTruth:
 
     def excess(self, actual: Tensor) -> float:
         """The same, in units of what is let through."""
-        return self.error(actual) / most_detours(actual.dtype)
+        return self.error(actual) / self.most
 
 
-def most_detours(dtype: torch.dtype) -> float:
+def most_detours(dtype: torch.dtype, tf32: bool = False) -> float:
     """How far, relative to its norm, rounding may turn a gradient.
 
     Where an activation lies within rounding of zero, or a maximum has a rival, a gradient takes
     another way: torch's own two layouts differ so, too.
     """
-    return 0.75 if dtype.itemsize < 4 else 0.1
+    return 0.75 if dtype.itemsize < 4 or tf32 else 0.1
 
 
-def verify(case: Case, dtype: torch.dtype, device: str, layouts: list[str]) -> Verdict:
+def verify(
+    case: Case, dtype: torch.dtype, device: str, layouts: list[str], tf32: bool = False
+) -> Verdict:
     """Compares torchconv and torch with float64, forward and backward, in every layout.
 
     Args:
@@ -101,6 +107,7 @@ def verify(case: Case, dtype: torch.dtype, device: str, layouts: list[str]) -> V
         dtype: The type in which it is computed.
         device: Where it is computed; float64 always on the CPU.
         layouts: Memory formats of the arguments.
+        tf32: Whether products of float32 may be those of TF32.
 
     Returns:
         The largest errors of both sides, and what is wrong with ours.
@@ -112,15 +119,16 @@ def verify(case: Case, dtype: torch.dtype, device: str, layouts: list[str]) -> V
     grad_out = torch.randn(case.native(*(t.to("meta") for t in given)).shape).to(dtype)
     values = derive(case.native, doubles, wanted, grad_out.double())
     sizes = case.magnitudes(doubles, grad_out.double())
+    factors = _TF32 if tf32 and dtype == torch.float32 else 0.0
     truths: list[_Truth | _CoarseTruth] = [
-        _Truth(value, size, size if case.rounds_terms else value.abs(), tiled)
+        _Truth(value, size, size if case.rounds_terms else value.abs(), tiled, factors)
         for value, size, tiled in zip(values, sizes, case.tiled(dtype), strict=True)
     ]
     if case.selects:
-        truths[1:] = [_CoarseTruth(value) for value in values[1:]]
+        truths[1:] = [_CoarseTruth(value, most_detours(dtype, tf32)) for value in values[1:]]
     gradients = [f"grad of {a}" for a, w in zip(case.arguments, wanted, strict=True) if w]
     names = ["result", *gradients]
-    errors = {step: dict.fromkeys(("ours", "native"), 0.0) for step in STEPS}
+    errors = {step: dict.fromkeys(("ours", "native"), 0.0) for step in _STEPS}
     for layout in layouts:
         arranged = [arrange(t.to(device), layout) for t in given]
         grad = arrange(grad_out.to(device), layout)
@@ -133,7 +141,7 @@ def verify(case: Case, dtype: torch.dtype, device: str, layouts: list[str]) -> V
             if ours[i].shape != truth.value.shape or ours[i].dtype != dtype:
                 what = f"{tuple(ours[i].shape)} in {ours[i].dtype}"
                 return Verdict({}, f"{name}, {layout}: its shape or dtype is wrong, {what}")
-            step = STEPS[i > 0]
+            step = _STEPS[i > 0]
             for side, results in (("ours", ours), ("native", native)):
                 errors[step][side] = _worse(errors[step][side], truth.error(results[i]))
             excess = truth.excess(ours[i])

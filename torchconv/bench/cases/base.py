@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -117,6 +117,15 @@ class Case(ABC):
         """Which arguments a training step differentiates."""
         return [True] * len(self.arguments)
 
+    def steps(self, device: str) -> tuple[str, ...]:
+        """What is timed: on a GPU, of what is bound by memory, backward on its own, too."""
+        both = self.memory_bound and device == "cuda"
+        return ("forward", "backward", "training") if both else ("forward", "training")
+
+    def backward(self, side: str, x: Tensor, grad_out: Tensor) -> Callable[[], Tensor]:
+        """A backward pass of a side, whose forward pass has been made."""
+        raise NotImplementedError(f"{self.operator}: backward is not timed on its own")
+
     def magnitudes(self, given: list[Tensor], grad_out: Tensor) -> list[Tensor]:
         """Of out and of each gradient: the size of the terms that a kernel adds up.
 
@@ -133,7 +142,10 @@ class Case(ABC):
         """Floating-point operations of a 'forward' or a 'training' step; 0: not worth counting."""
 
     def bytes(self, step: str, element_size: int) -> float:
-        """Bytes that a step reads and writes at least; only for what is bound by memory."""
+        """The fewest bytes that a step moves; only for what is bound by memory.
+
+        Each of its kernels reads every argument and writes every result once.
+        """
         return 0.0
 
 

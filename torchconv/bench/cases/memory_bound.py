@@ -1,5 +1,6 @@
 """What moves more than it computes: pooling, sigmoid and relu."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -67,11 +68,38 @@ class MaxPool2d(Case):
         """Not counted."""
         return 0.0
 
+    def backward(self, side: str, x: Tensor, grad_out: Tensor) -> Callable[[], Tensor]:
+        """Ours from the offsets of the maxima, torch's from their indices and x."""
+        window = self._kernel, self.stride, self.pad, (1, 1), False
+        if side == "ours":
+            ops = torch.ops.torchconv
+            offsets = ops.max_pool2d_with_offsets(x, *window)[1]
+            return lambda: ops.max_pool2d_backward(grad_out, offsets, x.shape[2:], *window)
+        aten = torch.ops.aten
+        indices = aten.max_pool2d_with_indices(x, *window)[1]
+        return lambda: aten.max_pool2d_with_indices_backward(grad_out, x, *window, indices)
+
     def bytes(self, step: str, element_size: int) -> float:
-        """Input and result, in training their gradients, too."""
-        inside, outside = self.height * self.width, self._out[0] * self._out[1]
-        elements = self.batch * self.channels * (inside + outside)
-        return float(elements * element_size * (1 if step == "forward" else 2))
+        """Forward: what windows see of x, and out. In training each has an offset, too.
+
+        Backward: grad_out, an offset of each of its elements, and the whole of grad_x.
+        """
+        planes = self.batch * self.channels
+        out_h, out_w = self._out
+        seen = _seen(self.height, out_h, self.kernel_h, self.stride[0], self.pad[0])
+        seen *= _seen(self.width, out_w, self.kernel_w, self.stride[1], self.pad[1])
+        out = out_h * out_w
+        offsets = out * (1 if self.kernel_h * self.kernel_w <= 255 else 4)
+        forward = (seen + out) * element_size
+        backward = (out + self.height * self.width) * element_size + offsets
+        moved = {"forward": forward, "backward": backward, "training": forward + offsets + backward}
+        return float(planes * moved[step])
+
+
+def _seen(size: int, windows: int, kernel: int, stride: int, pad: int) -> int:
+    """How many of the rows, or columns, of an image are in some window."""
+    inside = {window * stride - pad + i for window in range(windows) for i in range(kernel)}
+    return len(inside & set(range(size)))
 
 
 @dataclass(frozen=True)
@@ -84,6 +112,7 @@ class _Elementwise(Case):
     arguments: ClassVar[tuple[str, ...]] = ("x",)
     memory_bound: ClassVar[bool] = True
     passes: ClassVar[dict[str, int]]  # how often a step reads or writes so many elements
+    bits: ClassVar[dict[str, int]] = {}  # and bits of a mask, for each of them
 
     def part(self: SomeCase, share: float) -> SomeCase:
         """So many elements fewer."""
@@ -108,8 +137,8 @@ class _Elementwise(Case):
         return 0.0
 
     def bytes(self, step: str, element_size: int) -> float:
-        """Those of the passes."""
-        return float(self.size * element_size * self.passes[step])
+        """Those of the passes, and of the mask."""
+        return self.size * (element_size * self.passes[step] + self.bits.get(step, 0) / 8)
 
 
 @dataclass(frozen=True)
@@ -118,7 +147,13 @@ class Sigmoid(_Elementwise):
 
     operator: ClassVar[str] = "sigmoid"
     rounds_terms: ClassVar[bool] = True
-    passes: ClassVar[dict[str, int]] = {"forward": 2, "training": 5}
+    passes: ClassVar[dict[str, int]] = {"forward": 2, "backward": 3, "training": 5}
+
+    def backward(self, side: str, x: Tensor, grad_out: Tensor) -> Callable[[], Tensor]:
+        """From the output, on both sides."""
+        out = torch.sigmoid(x)
+        ops = torch.ops.torchconv if side == "ours" else torch.ops.aten
+        return lambda: ops.sigmoid_backward(grad_out, out)
 
     def magnitudes(self, given: list[Tensor], grad_out: Tensor) -> list[Tensor]:
         """The gradient is grad_out · s · (1 - s), in which s has been rounded on its own."""
@@ -128,7 +163,17 @@ class Sigmoid(_Elementwise):
 
 @dataclass(frozen=True)
 class Relu(_Elementwise):
-    """A relu; backward reads grad_out and a few bits, and writes grad_x."""
+    """A relu; backward reads grad_out and a bit for each element, and writes grad_x."""
 
     operator: ClassVar[str] = "relu"
-    passes: ClassVar[dict[str, int]] = {"forward": 2, "training": 4}
+    passes: ClassVar[dict[str, int]] = {"forward": 2, "backward": 2, "training": 4}
+    bits: ClassVar[dict[str, int]] = {"backward": 1, "training": 2}
+
+    def backward(self, side: str, x: Tensor, grad_out: Tensor) -> Callable[[], Tensor]:
+        """Ours from the mask, torch's from the output."""
+        if side == "ours":
+            ops = torch.ops.torchconv
+            out, mask = ops.relu_with_mask(x, 1)
+            return lambda: ops.relu_backward(grad_out, mask, x.stride())
+        out = torch.relu(x)
+        return lambda: torch.ops.aten.threshold_backward(grad_out, out, 0)

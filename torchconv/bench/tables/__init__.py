@@ -13,7 +13,8 @@ DEFAULTS = {
     "block": "nets",
 }  # fmt: skip
 _FILES = {"pool": "max_pool2d.csv", "block": "conv2d_act_pool.csv", "relu": "sigmoid.csv"}
-# Enough for several images per thread, and for whole tables to fit an afternoon and a memory.
+# Enough for several images per thread, and for whole tables to fit an afternoon and a memory; on a
+# CPU, that is: the sources' own are meant for GPUs.
 _BATCHES = (4, 8)
 
 
@@ -48,7 +49,9 @@ def table_names(operator: str) -> list[str]:
     return list(dict.fromkeys(entry.table for entry in load(operator)))
 
 
-def rows(operator: str, tables: list[str], batches: list[int]) -> list[tuple[str, Case]]:
+def rows(
+    operator: str, tables: list[str], batches: list[int], own: bool = False
+) -> list[tuple[str, Case]]:
     """Labels and shapes to measure.
 
     Args:
@@ -56,6 +59,7 @@ def rows(operator: str, tables: list[str], batches: list[int]) -> list[tuple[str
         tables: Names of tables, or ``all``.
         batches: Batches for every row. None: 4 and 8 for what has images, or the source's
             own where it is smaller; for the others the source's own.
+        own: Whether to take the source's own for all.
 
     Returns:
         The rows; of several with the same shape, as tables have them in common, the first.
@@ -73,14 +77,14 @@ def rows(operator: str, tables: list[str], batches: list[int]) -> list[tuple[str
     chosen: dict[Case, str] = {}
     for entry in load(operator):
         if entry.table in tables or "all" in tables:
-            for case in with_batches(entry.case, batches):
+            for case in with_batches(entry.case, batches, own):
                 chosen.setdefault(case, entry.label)
     return [(label, case) for case, label in chosen.items()]
 
 
-def with_batches(case: Case, batches: list[int]) -> list[Case]:
+def with_batches(case: Case, batches: list[int], own: bool = False) -> list[Case]:
     """A row of a table at each of the batches, or at the default ones."""
-    own = getattr(case, "batch", 1)
-    if not batches and case.operator in ("conv", "pool", "block"):
-        batches = sorted({min(batch, own) for batch in _BATCHES})
-    return [case.with_batch(batch) for batch in batches or [own]]
+    written = getattr(case, "batch", 1)
+    if not batches and not own and case.operator in ("conv", "pool", "block"):
+        batches = sorted({min(batch, written) for batch in _BATCHES})
+    return [case.with_batch(batch) for batch in batches or [written]]

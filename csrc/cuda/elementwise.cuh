@@ -1,0 +1,61 @@
+// Operators on elements that all operands have in the same order, without gaps.
+#pragma once
+
+#include <ATen/ops/empty_strided.h>
+
+#include "cuda/runs.cuh"
+#include "layouts.h"
+
+namespace torchconv::cuda {
+
+/// out[i] = function(in[0][i], …), in the type in which T is computed.
+template <class T, class Function, int kInputs>
+struct Elementwise {
+  static constexpr int kRuns = 4 / kInputs;  // 64 bytes of loads
+
+  const T* in[kInputs];
+  T* out;
+  int64_t size;
+
+  int64_t items() const { return spread_items(ceil_div<int64_t>(size, kVector<T>), kRuns); }
+
+  TORCHCONV_ANYWHERE void operator()(int64_t item) const {
+    T loaded[kRuns][kInputs][kVector<T>];
+#pragma unroll
+    for (int k = 0; k < kRuns; ++k) {
+      const int64_t first = spread(item, k, kRuns) * kVector<T>;
+#pragma unroll
+      for (int j = 0; j < kInputs; ++j) {
+        load_run(in[j] + first, 1, 0, left(first), T{}, loaded[k][j]);
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < kRuns; ++k) {
+      const int64_t first = spread(item, k, kRuns) * kVector<T>;
+      T results[kVector<T>];
+#pragma unroll
+      for (int i = 0; i < kVector<T>; ++i) {
+        Accumulator<T> operands[kInputs];
+#pragma unroll
+        for (int j = 0; j < kInputs; ++j) operands[j] = widen(loaded[k][j][i]);
+        narrow(Function::of(operands, T{}), &results[i]);
+      }
+      store_run(out + first, 1, left(first), results);
+    }
+  }
+
+ private:
+  /// How many elements of the vector at `first` there are.
+  TORCHCONV_ANYWHERE int left(int64_t first) const {
+    const int64_t rest = size - first;
+    return rest >= kVector<T> ? kVector<T> : rest > 0 ? int(rest) : 0;
+  }
+};
+
+/// The tensor, or a copy of it, whose elements lie as those of `like`, which is dense.
+inline at::Tensor laid_out_as(const at::Tensor& tensor, const at::Tensor& like) {
+  if (lies_as(tensor, like.strides())) return tensor;
+  return at::empty_strided(like.sizes(), like.strides(), tensor.options()).copy_(tensor);
+}
+
+}  // namespace torchconv::cuda

@@ -1,0 +1,225 @@
+// The gradient of max-pooling: each element of grad_x gathers from the windows that cover it, so
+// that no two threads add to one place, and sums have one order.
+#pragma once
+
+#include "cuda/max_pool2d.cuh"
+
+namespace torchconv::cuda {
+
+/// The windows that cover a tile of `tile` places beginning at a multiple of `tile`, in one
+/// dimension: kCount of them from kFirst on, counted from the one numbered (first place) / step.
+template <class W, int tile>
+struct Covering {
+  static_assert(tile % W::kStep == 0);
+  // ceil((pad - side + 1) / step), of a number that is not positive
+  static constexpr int kFirst = -((W::kSide - 1 - W::kPad) / W::kStep);
+  static constexpr int kCount = (tile - 1 + W::kPad) / W::kStep - kFirst + 1;
+
+  /// Which tap of its window a place of the tile is, if it is one.
+  TORCHCONV_ANYWHERE static constexpr int tap(int place, int window) {
+    return place + W::kPad - (kFirst + window) * W::kStep;
+  }
+};
+template <class W>
+TORCHCONV_ANYWHERE constexpr bool is_tap(int tap) {
+  return tap >= 0 && tap < W::kSide;
+}
+
+/// The window, in one dimension, of which a place in the padded image is a certain tap.
+template <class Index>
+struct Cover {
+  Index window;
+  bool exists;
+};
+template <class Index>
+TORCHCONV_ANYWHERE inline Cover<Index> cover(Index place, const Divider<Index>& stride,
+                                             Index windows) {
+  if (place < 0) return {0, false};
+  const Index window = stride.quotient(place);
+  return {window, window * stride.divisor() == place && window < windows};
+}
+
+template <int n, class T>
+TORCHCONV_ANYWHERE inline void store_sums(const Accumulator<T> (&sums)[n], T* to, int64_t step,
+                                          int count) {
+  T results[n];
+#pragma unroll
+  for (int k = 0; k < n; ++k) narrow(sums[k], &results[k]);
+  store_run(to, step, count, results);
+}
+
+/// Lanes are columns of x; items are (image, channel, group of rows, group of columns).
+template <class T, class Offset, class Index, class W>
+struct MaxPool2dBackwardColumns {
+  static constexpr int kRows = W::kKnown ? 2 : 1, kLanes = kColumns<T>;
+
+  PoolArgs<T, const T, const Offset, Index> args;
+  Split4<Index> split;
+  Divider<Index> stride_h, stride_w;
+
+  explicit MaxPool2dBackwardColumns(const Pool2dArgs<T, const T, const Offset>& a)
+      : args(a),
+        split(a.shape.channels, ceil_div<int64_t>(a.shape.in_h, kRows),
+              ceil_div<int64_t>(a.shape.in_w, kLanes)),
+        stride_h(Index(a.shape.stride_h)),
+        stride_w(Index(a.shape.stride_w)) {}
+
+  TORCHCONV_ANYWHERE void operator()(int64_t item) const {
+    const auto s = args.template windowed<W>();
+    const auto [image, channel, rows, group] = split(item);
+    const Index row = rows * kRows, col = group * kLanes;
+    Accumulator<T> sums[kRows][kLanes] = {};
+    if constexpr (W::kKnown) {
+      add_known(image, channel, row, col, sums);
+    } else {
+      for (Index i = 0; i < s.kernel_h; ++i) {
+        const auto down = cover(row + s.pad_h - i * s.dilation_h, stride_h, s.out_h);
+        if (!down.exists) continue;
+        const T* grads = args.out.at(image, channel, down.window, 0);
+        const Offset* offsets = args.offsets.at(image, channel, down.window, 0);
+#pragma unroll 1
+        for (Index j = 0; j < s.kernel_w; ++j) {
+#pragma unroll
+          for (int k = 0; k < kLanes; ++k) {
+            const auto right = cover(col + k + s.pad_w - j * s.dilation_w, stride_w, s.out_w);
+            if (right.exists && offsets[right.window * args.offsets.w] == i * s.kernel_w + j) {
+              sums[0][k] += widen(grads[right.window * args.out.w]);
+            }
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      if (row + r < s.in_h) {
+        store_sums(sums[r], args.x.at(image, channel, row + r, col), args.x.w,
+                   at_most(s.in_w - col, kLanes));
+      }
+    }
+  }
+
+ private:
+  TORCHCONV_ANYWHERE void add_known(Index image, Index channel, Index row, Index col,
+                                    Accumulator<T> (&sums)[kRows][kLanes]) const {
+    using Down = Covering<W, kRows>;
+    using Across = Covering<W, kLanes>;
+    const Index out_row = row / W::kStep + Down::kFirst, out_col = col / W::kStep + Across::kFirst;
+    const int first = out_col < 0 ? int(-out_col) : 0;
+    const int last = at_most(args.shape.out_w - out_col, Across::kCount);
+    T grads[Down::kCount][Across::kCount];
+    Offset offsets[Down::kCount][Across::kCount];
+#pragma unroll
+    for (int a = 0; a < Down::kCount; ++a) {
+      const int end = within<Index>(out_row + a, args.shape.out_h) ? last : 0;
+      load_run(args.offsets.at(image, channel, out_row + a, out_col), args.offsets.w, first, end,
+               Offset(-1), offsets[a]);
+      load_run(args.out.at(image, channel, out_row + a, out_col), args.out.w, first, end, T{},
+               grads[a]);
+    }
+#pragma unroll
+    for (int a = 0; a < Down::kCount; ++a) {
+#pragma unroll
+      for (int b = 0; b < Across::kCount; ++b) {
+        const Accumulator<T> grad = widen(grads[a][b]);
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+          for (int k = 0; k < kLanes; ++k) {
+            const int i = Down::tap(r, a), j = Across::tap(k, b);
+            if (!is_tap<W>(i) || !is_tap<W>(j)) continue;
+            if (offsets[a][b] == i * W::kSide + j) sums[r][k] += grad;
+          }
+        }
+      }
+    }
+  }
+};
+
+/// Lanes are channels, a vector of them; items are (image, group of rows, of columns, of channels).
+template <class T, class Offset, class Index, class W>
+struct MaxPool2dBackwardChannels {
+  static constexpr int kTile = W::kKnown ? 2 : 1, kLanes = kVector<T>;  // rows and columns
+
+  PoolArgs<T, const T, const Offset, Index> args;
+  Split4<Index> split;
+  Divider<Index> stride_h, stride_w;
+
+  explicit MaxPool2dBackwardChannels(const Pool2dArgs<T, const T, const Offset>& a)
+      : args(a),
+        split(ceil_div<int64_t>(a.shape.in_h, kTile), ceil_div<int64_t>(a.shape.in_w, kTile),
+              ceil_div<int64_t>(a.shape.channels, kLanes)),
+        stride_h(Index(a.shape.stride_h)),
+        stride_w(Index(a.shape.stride_w)) {}
+
+  TORCHCONV_ANYWHERE void operator()(int64_t item) const {
+    const auto s = args.template windowed<W>();
+    const auto [image, rows, cols, group] = split(item);
+    const Index row = rows * kTile, col = cols * kTile, channel = group * kLanes;
+    const int lanes = at_most(s.channels - channel, kLanes);
+    Accumulator<T> sums[kTile][kTile][kLanes] = {};
+    if constexpr (W::kKnown) {
+      using Both = Covering<W, kTile>;
+      const Index out_row = row / W::kStep + Both::kFirst, out_col = col / W::kStep + Both::kFirst;
+#pragma unroll
+      for (int a = 0; a < Both::kCount; ++a) {
+        if (!within<Index>(out_row + a, s.out_h)) continue;
+#pragma unroll
+        for (int b = 0; b < Both::kCount; ++b) {
+          if (!within<Index>(out_col + b, s.out_w)) continue;
+          const Vector window = load(image, channel, out_row + a, out_col + b, lanes);
+#pragma unroll
+          for (int r = 0; r < kTile; ++r) {
+#pragma unroll
+            for (int c = 0; c < kTile; ++c) {
+              const int i = Both::tap(r, a), j = Both::tap(c, b);
+              if (is_tap<W>(i) && is_tap<W>(j)) window.add_to(sums[r][c], i * W::kSide + j);
+            }
+          }
+        }
+      }
+    } else {
+      for (Index i = 0; i < s.kernel_h; ++i) {
+        const auto down = cover(row + s.pad_h - i * s.dilation_h, stride_h, s.out_h);
+        if (!down.exists) continue;
+        for (Index j = 0; j < s.kernel_w; ++j) {
+          const auto right = cover(col + s.pad_w - j * s.dilation_w, stride_w, s.out_w);
+          if (!right.exists) continue;
+          const Vector window = load(image, channel, down.window, right.window, lanes);
+          window.add_to(sums[0][0], int(i * s.kernel_w + j));
+        }
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < kTile; ++r) {
+#pragma unroll
+      for (int c = 0; c < kTile; ++c) {
+        if (row + r >= s.in_h || col + c >= s.in_w) continue;
+        store_sums(sums[r][c], args.x.at(image, channel, row + r, col + c), 1, lanes);
+      }
+    }
+  }
+
+ private:
+  /// A window of each of some channels.
+  struct Vector {
+    T grads[kLanes];
+    Offset offsets[kLanes];
+
+    TORCHCONV_ANYWHERE void add_to(Accumulator<T> (&sums)[kLanes], int tap) const {
+#pragma unroll
+      for (int k = 0; k < kLanes; ++k) {
+        if (offsets[k] == tap) sums[k] += widen(grads[k]);
+      }
+    }
+  };
+
+  TORCHCONV_ANYWHERE Vector load(Index image, Index channel, Index row, Index col,
+                                 int lanes) const {
+    Vector window;
+    load_run(args.offsets.at(image, channel, row, col), 1, 0, lanes, Offset(-1), window.offsets);
+    load_run(args.out.at(image, channel, row, col), 1, 0, lanes, T{}, window.grads);
+    return window;
+  }
+};
+
+}  // namespace torchconv::cuda

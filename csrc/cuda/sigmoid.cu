@@ -1,0 +1,135 @@
+// sigmoid and its gradient on CUDA.
+#include "activation_checks.h"
+#include "cuda/elementwise.cuh"
+#include "cuda/register.cuh"
+#include "exp_terms.h"
+#include "typed.h"
+
+namespace torchconv {
+namespace {
+
+using cuda::as_bits;
+
+// ---- kernels -----------------------------------------------------------------------------------
+
+/// 1 / x to the last bit or two, of a normal number.
+TORCHCONV_ANYWHERE inline float rough_reciprocal(float x) {
+#ifdef __CUDA_ARCH__
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+#else
+  return 1 / x;
+#endif
+}
+TORCHCONV_ANYWHERE inline double rough_reciprocal(double x) { return 1 / x; }
+
+/// 2^x to the last two bits, for |x| <= 1.
+TORCHCONV_ANYWHERE inline float rough_exp2(float x) {
+#ifdef __CUDA_ARCH__
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+#else
+  return exp2f(x);
+#endif
+}
+
+/// x · 2^n, in two factors, since 2^n itself may be too small for a normal number.
+template <class T>
+TORCHCONV_ANYWHERE inline T times_power_of_2(T x, T n) {
+  using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  using S = Exp<T>;
+  const Bits whole = Bits(n), half = whole >> 1;
+  const T first = as_bits<T>(Bits((half + S::kExponentBias) << S::kMantissaBits));
+  const T second = as_bits<T>(Bits((whole - half + S::kExponentBias) << S::kMantissaBits));
+  return x * first * second;
+}
+
+/// c[k] + c[k + 1] r + …
+template <class T, int k = 0>
+TORCHCONV_ANYWHERE inline T exp_polynomial(T r) {
+  constexpr T term = Exp<T>::kCoefficients[k];
+  if constexpr (k + 1 == Exp<T>::kTerms) {
+    return term;
+  } else {
+    return exp_polynomial<T, k + 1>(r) * r + term;
+  }
+}
+
+/// exp(x) for x <= 0, gradually down to the last subnormal; NaN stays NaN. `rough`: for results
+/// that are going to be rounded to 16 bits.
+template <bool rough, class T>
+TORCHCONV_ANYWHERE inline T exp_of_nonpositive(T x) {
+  using S = Exp<T>;
+  x = x < S::kSmallest ? S::kSmallest : x;
+  const T n = (x * S::kLog2E + S::kRound) - S::kRound;
+  const T r = (x - n * S::kLn2High) - n * S::kLn2Low;
+  if constexpr (rough) {
+    return times_power_of_2(rough_exp2(r * S::kLog2E), n);
+  } else {  // the largest term last, so that only its rounding counts
+    return times_power_of_2(T(1) + (r + r * r * exp_polynomial(r)), n);
+  }
+}
+
+/// With z = exp(-|x|) nothing overflows: 1 / (1 + z) for x >= 0, z / (1 + z) below. A step of
+/// Newton's method makes a rough reciprocal of 1 + z an exact one: 1 - rough has no rounding error,
+/// so that what 1 + z lost in its own does not count.
+struct Sigmoid {
+  template <class Acc, class T>
+  TORCHCONV_ANYWHERE static Acc of(const Acc (&in)[1], T) {
+    constexpr bool kRough = sizeof(T) == 2;
+    const Acc x = in[0];
+    const Acc z = exp_of_nonpositive<kRough>(x > 0 ? -x : x);
+    const Acc rough = rough_reciprocal(Acc(1) + z);
+    const Acc inverse = kRough ? rough : rough + rough * ((Acc(1) - rough) - z * rough);
+    return x < 0 ? z * inverse : inverse;
+  }
+};
+
+/// grad_x = grad_out · out · (1 - out)
+struct SigmoidBackward {
+  template <class Acc, class T>
+  TORCHCONV_ANYWHERE static Acc of(const Acc (&in)[2], T) {
+    return in[0] * (Acc(1) - in[1]) * in[1];
+  }
+};
+
+// ---- entries -----------------------------------------------------------------------------------
+
+at::Tensor sigmoid_cuda(const at::Tensor& x) {
+  const at::ScalarType dtype = check_sigmoid(x);
+  const at::Tensor input = x.scalar_type() == dtype ? x : x.to(dtype);
+  const at::Tensor out = dense_like(input);
+  const at::Tensor from = cuda::laid_out_as(input, out);
+  with_float_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    const cuda::Elementwise<T, Sigmoid, 1> body{
+        {data_of<const T>(from)}, data_of<T>(out), out.numel()};
+    cuda::launch(out, body, body.items());
+  });
+  return out;
+}
+
+at::Tensor sigmoid_backward_cuda(const at::Tensor& grad_out, const at::Tensor& out) {
+  check_sigmoid_backward(grad_out, out);
+  const at::Tensor grad_x = dense_like(out);
+  const at::Tensor grad = cuda::laid_out_as(grad_out, grad_x);
+  const at::Tensor saved = cuda::laid_out_as(out, grad_x);
+  with_float_type(out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    const cuda::Elementwise<T, SigmoidBackward, 2> body{
+        {data_of<const T>(grad), data_of<const T>(saved)}, data_of<T>(grad_x), grad_x.numel()};
+    cuda::launch(grad_x, body, body.items());
+  });
+  return grad_x;
+}
+
+}  // namespace
+
+TORCHCONV_CUDA_LIBRARY(m) {
+  m.impl("sigmoid", sigmoid_cuda);
+  m.impl("sigmoid_backward", sigmoid_backward_cuda);
+}
+
+}  // namespace torchconv

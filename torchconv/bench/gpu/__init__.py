@@ -1,0 +1,1 @@
+"""``python -m torchconv.bench gpu``: all that can be said of a GPU, by one command."""

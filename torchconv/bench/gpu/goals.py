@@ -1,0 +1,104 @@
+"""What the kernels of a GPU should reach, as data, and whether they do."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torchconv.bench.cells import LAYOUT_NAMES
+from torchconv.bench.gpu.times import Table
+from torchconv.bench.report import step_name
+from torchconv.bench.results import Row, geometric_mean
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The least that a figure of a table should be.
+
+    ``what`` is ``ratio``, native's time divided by ours; ``copy``, our bytes per second divided by
+    those of a copy; or ``saved``, the bytes that native keeps for backward divided by those that
+    ours keeps. The figure is the geometric mean over the rows of the table; of ``saved`` it is the
+    least one.
+    """
+
+    operator: str
+    dtype: str
+    step: str
+    what: str
+    least: float
+    layout: str = ""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        what = {"ratio": "native/ours", "copy": "of copy", "saved": "saved, native/ours"}[self.what]
+        layout = f" {LAYOUT_NAMES[self.layout]}" if self.layout else ""
+        return f"{self.operator} {step_name(self.operator, self.step)} {self.dtype}{layout}, {what}"
+
+    def value(self, table: Table, row: Row) -> float:
+        """That of one row; NaN where it has not been measured."""
+        if self.what == "copy":
+            return table.share_of_copy(row, self.step)
+        if self.what == "saved":
+            return row.saved.get("native", math.nan) / row.saved.get("ours", math.nan)
+        return row.ratio(self.step, self.layout)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The figure of a goal, and the row that is farthest from it; NaN where nothing was timed."""
+
+    goal: Goal
+    figure: float
+    worst: float
+    where: str
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is met, by the figure as it is shown."""
+        if math.isnan(self.figure):
+            return "not measured"
+        return "met" if round(self.figure, 2) >= self.goal.least else "NOT MET"
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON, which knows no NaN."""
+        numbers = {"figure": self.figure, "worst": self.worst}
+        known = {key: None if math.isnan(value) else value for key, value in numbers.items()}
+        least = self.goal.least
+        return {
+            "goal": self.goal.name, "least": least, **known, "where": self.where,
+            "verdict": self.verdict,
+        }  # fmt: skip
+
+
+_FLOATS = ("float32", "bfloat16", "float16")
+GOALS = [
+    *(
+        Goal(operator, dtype, step, what, least)
+        for operator in ("sigmoid", "relu")
+        for step in ("forward", "backward")
+        for dtype in _FLOATS
+        for what, least in (("ratio", 1.0), ("copy", 0.88))
+    ),
+    *(
+        Goal("pool", dtype, "training", "ratio", least, layout)
+        for dtype, least in (("float32", 1.3), ("bfloat16", 1.5))
+        for layout in ("contiguous", "channels_last")
+    ),
+    *(Goal("pool", dtype, "training", "saved", 5.0) for dtype in ("float32", "bfloat16")),
+]
+
+
+def outcome(goal: Goal, tables: list[Table]) -> Outcome:
+    """Looks a goal up in what was measured."""
+    found = [
+        (goal.value(table, row), row)
+        for table in tables
+        if (table.operator, table.dtype, table.tf32) == (goal.operator, goal.dtype, False)
+        for row in table.rows
+    ]
+    found = [(value, row) for value, row in found if not math.isnan(value)]
+    if not found:
+        return Outcome(goal, math.nan, math.nan, "")
+    worst, row = min(found, key=lambda pair: pair[0])
+    figure = worst if goal.what == "saved" else geometric_mean(value for value, _ in found)
+    return Outcome(goal, figure, worst, row.shape)
