@@ -84,7 +84,7 @@ cuda-check:  ## build with CUDA kernels, for which nvcc is enough, and test what
 # With the torch, the nvcc and the tools of PYTHON's own environment: nothing is downloaded.
 gpu-report:  ## on a machine with a GPU: build, test, measure and sanitize CUDA kernels in 10 minutes
 	TORCHCONV_CUDA=1 $(PYTHON) setup.py -q build_ext --inplace
-	PYTHONPATH=. $(PYTHON) -m torchconv.bench gpu --minutes 7 --save gpu-report.json \
+	PYTHONPATH=$(CURDIR) $(PYTHON) -m torchconv.bench gpu --minutes 7 --save gpu-report.json \
 	  $(MARKDOWN) $(REPORT_ARGS)
 
 clean:  ## remove the environment and all that was built

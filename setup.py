@@ -19,6 +19,7 @@ import sysconfig
 from glob import glob
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -29,6 +30,14 @@ try:
     from torch.utils.cpp_extension import BuildExtension
 except ImportError as error:
     torch, torch_error, BuildExtension = None, error, build_ext
+
+
+def stop(sentence):
+    raise SystemExit(f"torchconv: {sentence}")
+
+
+if int(setuptools.__version__.partition(".")[0]) < 77:  # pip asks pyproject.toml, others do not
+    stop(f"setuptools 77 or newer is needed to build it, but {setuptools.__version__} is here.")
 
 # The environment's own ninja, activated or not: another version would compile everything anew.
 os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
@@ -53,8 +62,18 @@ ARCHITECTURES = ["8.0", "8.6", "8.9", "9.0", "10.0", "12.0"]
 
 
 def run(*command):
-    result = subprocess.run(command, capture_output=True, text=True)
+    """What a command prints; nothing if it cannot be run."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return ""
     return result.stdout + result.stderr
+
+
+def architectures(nvcc):
+    """Those that nvcc knows."""
+    known = run(nvcc, "--list-gpu-arch").split()
+    return [arch for arch in ARCHITECTURES if f"compute_{arch.replace('.', '')}" in known]
 
 
 @functools.cache
@@ -67,8 +86,8 @@ def why_no_cuda():
     if not nvcc.exists():
         return "nvcc was found neither on PATH nor in CUDA_HOME"
     version = re.search(r"release (\d+)\.\d+", run(nvcc, "--version"))
-    if version is None:
-        return f"{nvcc} does not tell its version"
+    if version is None or not architectures(nvcc):
+        return f"{nvcc} does not tell its version and the architectures that it knows"
     if version[1] != torch.version.cuda.partition(".")[0]:
         return f"nvcc is of CUDA {version[0].split()[1]}, but torch of CUDA {torch.version.cuda}"
     return None
@@ -82,9 +101,7 @@ def prepare_cuda():
         cpp_extension.CUDA_HOME = str(Path(top[1]).resolve())
     # Without a list torch takes the architectures of the GPUs here, and fails if there are none.
     if not os.environ.get("TORCH_CUDA_ARCH_LIST") and not torch.cuda.device_count():
-        known = run(nvcc, "--list-gpu-arch").split()
-        here = [arch for arch in ARCHITECTURES if f"compute_{arch.replace('.', '')}" in known]
-        os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(here) + "+PTX"
+        os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(architectures(nvcc)) + "+PTX"
     # Headers that a slim toolkit lacks, from the packages that torch depends on. The toolkit's own
     # come first, since nvcc passes their folder with -I.
     folders = sorted(glob(str(Path(torch.__file__).parents[1] / "nvidia/*/include")))
@@ -107,10 +124,6 @@ def extension():
         flags = {"cxx": FLAGS + cxx, "nvcc": nvcc}
     options = {"include_dirs": [os.path.abspath("csrc")], "extra_compile_args": flags}
     return kind("torchconv._C", sorted(sources), **options)
-
-
-def stop(sentence):
-    raise SystemExit(f"torchconv: {sentence}")
 
 
 def check_surroundings(wanted):

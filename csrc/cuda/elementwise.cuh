@@ -20,27 +20,27 @@ struct Elementwise {
   int64_t items() const { return spread_items(ceil_div<int64_t>(size, kVector<T>), kRuns); }
 
   TORCHCONV_ANYWHERE void operator()(int64_t item) const {
-    T loaded[kRuns][kInputs][kVector<T>];
+    const T* from[kRuns * kInputs];
+    int there[kRuns * kInputs];
+    Run<T, kVector<T>> loaded[kRuns * kInputs];
 #pragma unroll
-    for (int k = 0; k < kRuns; ++k) {
-      const int64_t first = spread(item, k, kRuns) * kVector<T>;
-#pragma unroll
-      for (int j = 0; j < kInputs; ++j) {
-        load_run(in[j] + first, 1, 0, left(first), T{}, loaded[k][j]);
-      }
+    for (int r = 0; r < kRuns * kInputs; ++r) {
+      const int64_t first = spread(item, r / kInputs, kRuns) * kVector<T>;
+      from[r] = in[r % kInputs] + first;
+      there[r] = left(first);
     }
+    load_runs(from, 1, there, T{}, loaded);
 #pragma unroll
     for (int k = 0; k < kRuns; ++k) {
-      const int64_t first = spread(item, k, kRuns) * kVector<T>;
       T results[kVector<T>];
 #pragma unroll
       for (int i = 0; i < kVector<T>; ++i) {
         Accumulator<T> operands[kInputs];
 #pragma unroll
-        for (int j = 0; j < kInputs; ++j) operands[j] = widen(loaded[k][j][i]);
+        for (int j = 0; j < kInputs; ++j) operands[j] = widen(loaded[k * kInputs + j][i]);
         narrow(Function::of(operands, T{}), &results[i]);
       }
-      store_run(out + first, 1, left(first), results);
+      store_run(out + (from[k * kInputs] - in[0]), 1, there[k * kInputs], results);
     }
   }
 

@@ -6,6 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
+
 #include "views.h"
 
 #ifdef __CUDACC__

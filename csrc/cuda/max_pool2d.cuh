@@ -8,8 +8,8 @@
 
 namespace torchconv::cuda {
 
-/// A square window without dilation that the compiler knows, so that a thread has all its taps at
-/// fixed places and loads them before it compares the first.
+/// A square window without dilation that the compiler knows, so that a thread finds its taps at
+/// fixed places of what it has loaded: a row of them at a time.
 template <int side, int step, int pad>
 struct Window {
   static constexpr bool kKnown = side > 0;
@@ -159,25 +159,48 @@ struct MaxPool2dColumns {
     const Index top = out_row * s.stride_h - s.pad_h, left = out_col * s.stride_w - s.pad_w;
     Maximum<T, W> maxima[kLanes];
     if constexpr (W::kKnown) {
-      constexpr int kRun = (kLanes - 1) * W::kStep + W::kSide;
-      const T* corner = args.x.at(image, channel, top, left);  // perhaps just outside
-      const int first = first_inside(left), last = at_most(s.in_w - left, kRun);
-      T taps[W::kSide][kRun], outside;  // such as never wins
+      // What is beside the first column of the first window and beside the last step of the last
+      // one comes alone, so that the rest is aligned.
+      constexpr int kRun = kLanes * W::kStep, kAfter = W::kSide - W::kStep - W::kPad;
+      static_assert(kAfter >= 0);
+      T outside;  // such as never wins
       narrow(lowest<T>(), &outside);
-#pragma unroll
-      for (int i = 0; i < W::kSide; ++i) {
-        const int end = within<Index>(top + i, s.in_h) ? last : 0;
-        load_run(corner + i * args.x.h, args.x.w, first, end, outside, taps[i]);
-      }
 #pragma unroll
       for (int k = 0; k < kLanes; ++k) {
         const int column = first_inside<Index>(left + k * W::kStep);
         maxima[k].offset = first_inside(top) * W::kSide + column;
+      }
 #pragma unroll
-        for (int i = 0; i < W::kSide; ++i) {
+      for (int i = 0; i < W::kSide; ++i) {
+        const bool inside = within<Index>(top + i, s.in_h);
+        const Index first = left + W::kPad;
+        const T* from[] = {args.x.at(image, channel, inside ? top + i : 0, first)};
+        const int there = inside && first < s.in_w ? at_most(s.in_w - first, kRun) : 0;
+        T before[W::kPad + 1], after[kAfter + 1];
+        Run<T, kRun> run[1];
+#pragma unroll
+        for (int j = 0; j < W::kPad; ++j) {
+          const bool here = inside && within<Index>(left + j, s.in_w);
+          before[j] = here ? from[0][(j - W::kPad) * args.x.w] : outside;
+        }
+#pragma unroll
+        for (int j = 0; j < kAfter; ++j) {
+          const bool here = inside && first + kRun + j < s.in_w;
+          after[j] = here ? from[0][(kRun + j) * args.x.w] : outside;
+        }
+        load_runs(from, args.x.w, {there}, outside, run);
+#pragma unroll
+        for (int k = 0; k < kLanes; ++k) {
 #pragma unroll
           for (int j = 0; j < W::kSide; ++j) {
-            maxima[k].see(taps[i][k * W::kStep + j], i * W::kSide + j);
+            const int place = k * W::kStep + j - W::kPad, tap = i * W::kSide + j;
+            if (place < 0) {
+              maxima[k].see(before[place < 0 ? place + W::kPad : 0], tap);
+            } else if (place < kRun) {
+              maxima[k].see(run[0][place < kRun ? place : 0], tap);
+            } else {
+              maxima[k].see(after[place < kRun ? 0 : place - kRun], tap);
+            }
           }
         }
       }
@@ -222,22 +245,43 @@ struct MaxPool2dChannels {
     const Index top = out_row * s.stride_h - s.pad_h, left = out_col * s.stride_w - s.pad_w;
     Maximum<T, W> maxima[kLanes];
     if constexpr (W::kKnown) {
-      const int start = first_inside(top) * W::kSide + first_inside(left);
+      T outside;
+      narrow(lowest<T>(), &outside);
 #pragma unroll
-      for (int k = 0; k < kLanes; ++k) maxima[k].offset = start;
-    }
+      for (int k = 0; k < kLanes; ++k) {
+        maxima[k].offset = first_inside(top) * W::kSide + first_inside(left);
+      }
 #pragma unroll
-    for (Index i = 0; i < s.kernel_h; ++i) {
-      const Index row = top + i * s.dilation_h;
-      if (!within(row, s.in_h)) continue;
+      for (int i = 0; i < W::kSide; ++i) {
+        const T* from[W::kSide];
+        int there[W::kSide];
+        Run<T, kLanes> taps[W::kSide];
 #pragma unroll
-      for (Index j = 0; j < s.kernel_w; ++j) {
-        const Index col = left + j * s.dilation_w;
-        if (!within(col, s.in_w)) continue;
-        T taps[kLanes];
-        load_run(args.x.at(image, channel, row, col), 1, 0, lanes, T{}, taps);
+        for (int j = 0; j < W::kSide; ++j) {
+          const bool inside = within<Index>(top + i, s.in_h) && within<Index>(left + j, s.in_w);
+          from[j] = args.x.at(image, channel, inside ? top + i : 0, inside ? left + j : 0);
+          there[j] = inside ? lanes : 0;
+        }
+        load_runs(from, 1, there, outside, taps);
 #pragma unroll
-        for (int k = 0; k < kLanes; ++k) maxima[k].see(taps[k], int(i * s.kernel_w + j));
+        for (int j = 0; j < W::kSide; ++j) {
+#pragma unroll
+          for (int k = 0; k < kLanes; ++k) maxima[k].see(taps[j][k], i * W::kSide + j);
+        }
+      }
+    } else {
+      for (Index i = 0; i < s.kernel_h; ++i) {
+        const Index row = top + i * s.dilation_h;
+        if (!within(row, s.in_h)) continue;
+        for (Index j = 0; j < s.kernel_w; ++j) {
+          const Index col = left + j * s.dilation_w;
+          if (!within(col, s.in_w)) continue;
+          const T* from[] = {args.x.at(image, channel, row, col)};
+          Run<T, kLanes> taps[1];
+          load_runs(from, 1, {lanes}, T{}, taps);
+#pragma unroll
+          for (int k = 0; k < kLanes; ++k) maxima[k].see(taps[0][k], int(i * s.kernel_w + j));
+        }
       }
     }
     store_maxima(maxima, args, image, channel, out_row, out_col, Index(1), Index(1), lanes);

@@ -48,6 +48,39 @@ TORCHCONV_ANYWHERE inline void store_sums(const Accumulator<T> (&sums)[n], T* to
   store_run(to, step, count, results);
 }
 
+/// Some windows of a vector of channels: what they have chosen, and its gradient.
+template <int count, class T, class Offset>
+struct Windows {
+  static constexpr int kLanes = kVector<T>;
+
+  const T* grads_from[count];
+  const Offset* offsets_from[count];
+  int there[count];
+  Run<T, kLanes> grads[count];
+  Run<Offset, kLanes> offsets[count];
+
+  /// Window n is that at (row, col), for so many lanes.
+  template <class Args, class Index>
+  TORCHCONV_ANYWHERE void choose(int n, const Args& args, Index image, Index channel, Index row,
+                                 Index col, int lanes) {
+    there[n] = lanes;
+    grads_from[n] = args.out.at(image, channel, lanes > 0 ? row : 0, lanes > 0 ? col : 0);
+    offsets_from[n] = args.offsets.at(image, channel, lanes > 0 ? row : 0, lanes > 0 ? col : 0);
+  }
+
+  TORCHCONV_ANYWHERE void load() {
+    load_runs(offsets_from, 1, there, Offset(-1), offsets);
+    load_runs(grads_from, 1, there, T{}, grads);
+  }
+
+  TORCHCONV_ANYWHERE void add_to(Accumulator<T> (&sums)[kLanes], int n, int tap) const {
+#pragma unroll
+    for (int k = 0; k < kLanes; ++k) {
+      if (offsets[n][k] == tap) sums[k] += widen(grads[n][k]);
+    }
+  }
+};
+
 /// Lanes are columns of x; items are (image, channel, group of rows, group of columns).
 template <class T, class Offset, class Index, class W>
 struct MaxPool2dBackwardColumns {
@@ -104,17 +137,17 @@ struct MaxPool2dBackwardColumns {
     using Down = Covering<W, kRows>;
     using Across = Covering<W, kLanes>;
     const Index out_row = row / W::kStep + Down::kFirst, out_col = col / W::kStep + Across::kFirst;
-    const int first = out_col < 0 ? int(-out_col) : 0;
-    const int last = at_most(args.shape.out_w - out_col, Across::kCount);
     T grads[Down::kCount][Across::kCount];
     Offset offsets[Down::kCount][Across::kCount];
 #pragma unroll
     for (int a = 0; a < Down::kCount; ++a) {
-      const int end = within<Index>(out_row + a, args.shape.out_h) ? last : 0;
-      load_run(args.offsets.at(image, channel, out_row + a, out_col), args.offsets.w, first, end,
-               Offset(-1), offsets[a]);
-      load_run(args.out.at(image, channel, out_row + a, out_col), args.out.w, first, end, T{},
-               grads[a]);
+#pragma unroll
+      for (int b = 0; b < Across::kCount; ++b) {
+        const bool inside = within<Index>(out_row + a, args.shape.out_h) &&
+                            within<Index>(out_col + b, args.shape.out_w);
+        offsets[a][b] = inside ? *args.offsets.at(image, channel, out_row + a, out_col + b) : -1;
+        grads[a][b] = inside ? *args.out.at(image, channel, out_row + a, out_col + b) : T{};
+      }
     }
 #pragma unroll
     for (int a = 0; a < Down::kCount; ++a) {
@@ -159,22 +192,23 @@ struct MaxPool2dBackwardChannels {
     Accumulator<T> sums[kTile][kTile][kLanes] = {};
     if constexpr (W::kKnown) {
       using Both = Covering<W, kTile>;
+      constexpr int kCount = Both::kCount;
       const Index out_row = row / W::kStep + Both::kFirst, out_col = col / W::kStep + Both::kFirst;
+      Windows<kCount * kCount, T, Offset> windows;
 #pragma unroll
-      for (int a = 0; a < Both::kCount; ++a) {
-        if (!within<Index>(out_row + a, s.out_h)) continue;
+      for (int n = 0; n < kCount * kCount; ++n) {
+        const Index at_row = out_row + n / kCount, at_col = out_col + n % kCount;
+        const bool inside = within(at_row, s.out_h) && within(at_col, s.out_w);
+        windows.choose(n, args, image, channel, at_row, at_col, inside ? lanes : 0);
+      }
+      windows.load();
 #pragma unroll
-        for (int b = 0; b < Both::kCount; ++b) {
-          if (!within<Index>(out_col + b, s.out_w)) continue;
-          const Vector window = load(image, channel, out_row + a, out_col + b, lanes);
+      for (int n = 0; n < kCount * kCount; ++n) {
 #pragma unroll
-          for (int r = 0; r < kTile; ++r) {
-#pragma unroll
-            for (int c = 0; c < kTile; ++c) {
-              const int i = Both::tap(r, a), j = Both::tap(c, b);
-              if (is_tap<W>(i) && is_tap<W>(j)) window.add_to(sums[r][c], i * W::kSide + j);
-            }
-          }
+        for (int place = 0; place < kTile * kTile; ++place) {
+          const int r = place / kTile, c = place % kTile;
+          const int i = Both::tap(r, n / kCount), j = Both::tap(c, n % kCount);
+          if (is_tap<W>(i) && is_tap<W>(j)) windows.add_to(sums[r][c], n, i * W::kSide + j);
         }
       }
     } else {
@@ -184,8 +218,10 @@ struct MaxPool2dBackwardChannels {
         for (Index j = 0; j < s.kernel_w; ++j) {
           const auto right = cover(col + s.pad_w - j * s.dilation_w, stride_w, s.out_w);
           if (!right.exists) continue;
-          const Vector window = load(image, channel, down.window, right.window, lanes);
-          window.add_to(sums[0][0], int(i * s.kernel_w + j));
+          Windows<1, T, Offset> window;
+          window.choose(0, args, image, channel, down.window, right.window, lanes);
+          window.load();
+          window.add_to(sums[0][0], 0, int(i * s.kernel_w + j));
         }
       }
     }
@@ -197,28 +233,6 @@ struct MaxPool2dBackwardChannels {
         store_sums(sums[r][c], args.x.at(image, channel, row + r, col + c), 1, lanes);
       }
     }
-  }
-
- private:
-  /// A window of each of some channels.
-  struct Vector {
-    T grads[kLanes];
-    Offset offsets[kLanes];
-
-    TORCHCONV_ANYWHERE void add_to(Accumulator<T> (&sums)[kLanes], int tap) const {
-#pragma unroll
-      for (int k = 0; k < kLanes; ++k) {
-        if (offsets[k] == tap) sums[k] += widen(grads[k]);
-      }
-    }
-  };
-
-  TORCHCONV_ANYWHERE Vector load(Index image, Index channel, Index row, Index col,
-                                 int lanes) const {
-    Vector window;
-    load_run(args.offsets.at(image, channel, row, col), 1, 0, lanes, Offset(-1), window.offsets);
-    load_run(args.out.at(image, channel, row, col), 1, 0, lanes, T{}, window.grads);
-    return window;
   }
 };
 

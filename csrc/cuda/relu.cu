@@ -1,6 +1,8 @@
 // relu and its gradient on CUDA. The mask has a bit for each element: csrc/library.cpp.
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+
 #include "activation_checks.h"
 #include "cuda/elementwise.cuh"
 #include "cuda/register.cuh"
@@ -61,19 +63,24 @@ struct ReluWithMask {
 
   TORCHCONV_ANYWHERE void operator()(int64_t item) const {
     out(item);
+    const T* from[kRuns];
+    int there[kRuns];
+    cuda::Run<T, 8> loaded[kRuns];
 #pragma unroll
     for (int k = 0; k < kRuns; ++k) {
-      const int64_t byte = cuda::spread(item, k, kRuns);
-      const auto octet = octets(byte);
-      if (octet.count == 0) continue;
-      T run[8];
-      cuda::load_run(out.in[0] + octet.first, 1, 0, octet.count, T{}, run);
+      const auto octet = octets(cuda::spread(item, k, kRuns));
+      from[k] = out.in[0] + octet.first;
+      there[k] = octet.count;
+    }
+    cuda::load_runs(from, 1, there, T{}, loaded);
+#pragma unroll
+    for (int k = 0; k < kRuns; ++k) {
       unsigned bits = 0;
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
-        bits |= unsigned(!(cuda::widen(run[i]) <= Accumulator<T>(0))) << i;
+        bits |= unsigned(!(cuda::widen(loaded[k][i]) <= Accumulator<T>(0))) << i;
       }
-      mask[byte] = uint8_t(bits);
+      if (there[k] > 0) mask[cuda::spread(item, k, kRuns)] = uint8_t(bits);
     }
   }
 };
@@ -92,24 +99,27 @@ struct ReluBackward {
   int64_t items() const { return cuda::spread_items(vectors.number, kRuns); }
 
   TORCHCONV_ANYWHERE void operator()(int64_t item) const {
-    T run[kRuns][kVector];
-    unsigned bits[kRuns];
+    const int64_t row_bytes = (vectors.row + 7) / 8;
+    const T* from[kRuns];
+    int there[kRuns], shift[kRuns];
+    unsigned byte[kRuns];
+    cuda::Run<T, kVector> run[kRuns];
 #pragma unroll
     for (int k = 0; k < kRuns; ++k) {
       const auto vector = vectors(cuda::spread(item, k, kRuns));
-      cuda::load_run(grad_out + vector.first, 1, 0, vector.count, T{}, run[k]);
-      const int64_t row_bytes = (vectors.row + 7) / 8;
-      const uint8_t* byte = mask + vector.row * row_bytes + vector.in_row / 8;
-      bits[k] = vector.count == 0 ? 0 : unsigned(*byte) >> vector.in_row % 8;
+      from[k] = grad_out + vector.first;
+      there[k] = vector.count;
+      shift[k] = int(vector.in_row % 8);
+      byte[k] = vector.count > 0 ? mask[vector.row * row_bytes + vector.in_row / 8] : 0;
     }
+    cuda::load_runs(from, 1, there, T{}, run);
 #pragma unroll
     for (int k = 0; k < kRuns; ++k) {
-      const auto vector = vectors(cuda::spread(item, k, kRuns));
+      const unsigned bits = byte[k] >> shift[k];
+      T results[kVector];
 #pragma unroll
-      for (int i = 0; i < kVector; ++i) {
-        if (!(bits[k] >> i & 1)) run[k][i] = T{};
-      }
-      cuda::store_run(grad_x + vector.first, 1, vector.count, run[k]);
+      for (int i = 0; i < kVector; ++i) results[i] = bits >> i & 1 ? run[k][i] : T{};
+      cuda::store_run(grad_x + (from[k] - grad_out), 1, there[k], results);
     }
   }
 };

@@ -1,4 +1,6 @@
 // sigmoid and its gradient on CUDA.
+#include <cmath>
+
 #include "activation_checks.h"
 #include "cuda/elementwise.cuh"
 #include "cuda/register.cuh"
@@ -24,11 +26,11 @@ TORCHCONV_ANYWHERE inline float rough_reciprocal(float x) {
 }
 TORCHCONV_ANYWHERE inline double rough_reciprocal(double x) { return 1 / x; }
 
-/// 2^x to the last two bits, for |x| <= 1.
+/// 2^x to the last two bits, gradually down to the last subnormal.
 TORCHCONV_ANYWHERE inline float rough_exp2(float x) {
 #ifdef __CUDA_ARCH__
   float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  asm("ex2.approx.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 #else
   return exp2f(x);
@@ -57,19 +59,27 @@ TORCHCONV_ANYWHERE inline T exp_polynomial(T r) {
   }
 }
 
-/// exp(x) for x <= 0, gradually down to the last subnormal; NaN stays NaN. `rough`: for results
-/// that are going to be rounded to 16 bits.
-template <bool rough, class T>
+/// exp(x) for x <= 0, gradually down to the last subnormal; NaN stays NaN.
+template <class T>
 TORCHCONV_ANYWHERE inline T exp_of_nonpositive(T x) {
   using S = Exp<T>;
   x = x < S::kSmallest ? S::kSmallest : x;
   const T n = (x * S::kLog2E + S::kRound) - S::kRound;
   const T r = (x - n * S::kLn2High) - n * S::kLn2Low;
-  if constexpr (rough) {
-    return times_power_of_2(rough_exp2(r * S::kLog2E), n);
-  } else {  // the largest term last, so that only its rounding counts
-    return times_power_of_2(T(1) + (r + r * r * exp_polynomial(r)), n);
-  }
+  // The largest term last, so that only its rounding counts.
+  return times_power_of_2(T(1) + (r + r * r * exp_polynomial(r)), n);
+}
+
+/// The same for results that are going to be rounded to 16 bits. What x · log2(e) loses by being
+/// rounded is a part of the exponent: up to 100 units in the last place, but for `lost`.
+TORCHCONV_ANYWHERE inline float rough_exp_of_nonpositive(float x) {
+  using S = Exp<float>;
+  constexpr float kLn2 = S::kLn2High + S::kLn2Low, kLog2ELow = 1.92596299e-8f;
+  x = x < S::kSmallest ? S::kSmallest : x;
+  const float exponent = x * S::kLog2E;
+  const float lost = fmaf(x, S::kLog2E, -exponent) + x * kLog2ELow;
+  const float z = rough_exp2(exponent);
+  return z + z * (lost * kLn2);
 }
 
 /// With z = exp(-|x|) nothing overflows: 1 / (1 + z) for x >= 0, z / (1 + z) below. A step of
@@ -78,12 +88,15 @@ TORCHCONV_ANYWHERE inline T exp_of_nonpositive(T x) {
 struct Sigmoid {
   template <class Acc, class T>
   TORCHCONV_ANYWHERE static Acc of(const Acc (&in)[1], T) {
-    constexpr bool kRough = sizeof(T) == 2;
-    const Acc x = in[0];
-    const Acc z = exp_of_nonpositive<kRough>(x > 0 ? -x : x);
-    const Acc rough = rough_reciprocal(Acc(1) + z);
-    const Acc inverse = kRough ? rough : rough + rough * ((Acc(1) - rough) - z * rough);
-    return x < 0 ? z * inverse : inverse;
+    const Acc x = in[0], negative = x > 0 ? -x : x;
+    if constexpr (sizeof(T) == 2) {
+      const Acc z = rough_exp_of_nonpositive(negative), inverse = rough_reciprocal(Acc(1) + z);
+      return x < 0 ? z * inverse : inverse;
+    } else {
+      const Acc z = exp_of_nonpositive(negative), rough = rough_reciprocal(Acc(1) + z);
+      const Acc inverse = rough + rough * ((Acc(1) - rough) - z * rough);
+      return x < 0 ? z * inverse : inverse;
+    }
   }
 };
 

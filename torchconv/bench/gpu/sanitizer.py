@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torchconv.bench.gpu import process
 
-TOOLS = ("memcheck", "racecheck")
+TOOLS = ("memcheck", "initcheck", "racecheck")
 _SHOWN = 3  # complaints
 _ERRORS = 86  # the code by which it says that there were some
 # Each tensor in memory of its own, so that reading past its end is seen.
