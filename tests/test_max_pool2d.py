@@ -7,6 +7,8 @@ from layouts import LAYOUTS, channels_last, in_layout
 
 import torchconv
 
+ops = torch.ops.torchconv
+
 # (shape of x, arguments in torch's functional order)
 CASES = {
     "k2s2": ((2, 3, 8, 10), {"kernel_size": 2}),
@@ -144,12 +146,39 @@ def test_images_that_lie_farther_apart_than_32_bits_count(kernels, options, last
     assert torch.equal(grad, wanted)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": (900, 7), "stride": 1, "padding": (450, 3)},
+        {"kernel_size": (2**27, 1), "stride": 1, "padding": (2**26, 0)},
+        {"kernel_size": (1, 2**20), "stride": 2**30, "padding": (0, 2**19)},
+    ],
+)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_padding_much_larger_than_the_image(kernels, layout):
-    x = layout(torch.randn(1, 2, 2, 3))
-    options = {"kernel_size": (900, 7), "stride": 1, "padding": (450, 3)}
+def test_windows_much_larger_than_the_image(kernels, layout, options):
+    x = layout(torch.randn(1, 2, 2, 3)).requires_grad_()
+    on_cpu = x.detach().cpu().requires_grad_()
     out = torchconv.max_pool2d(x, **options)
-    assert torch.equal(out, torch.nn.functional.max_pool2d(x, **options))
+    expected = torch.nn.functional.max_pool2d(on_cpu, **options)
+    assert torch.equal(out.cpu(), expected)
+    (grad,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(grad.cpu(), torch.autograd.grad(expected.sum(), on_cpu)[0])
+
+
+@pytest.mark.parametrize("dim", range(4))
+def test_offsets_may_be_expanded(kernels, dim):
+    window = ([2, 2], [2, 2], [0, 0], [1, 1], False)
+    x, grad_out = torch.randn(3, 2, 10, 16), torch.randn(3, 2, 5, 8)
+    offsets = torch.randint(0, 4, grad_out.shape, dtype=torch.uint8)
+    expanded = offsets.narrow(dim, 0, 1).expand_as(offsets)
+
+    def results(offsets):
+        yield ops.max_pool2d_backward(grad_out, offsets, x.shape[2:], *window)
+        yield ops.max_pool2d_gather(x, offsets, *window)
+        yield ops.max_pool2d_indices(offsets, x.shape[2:], *window)
+
+    for ours, expected in zip(results(expanded), results(expanded.contiguous()), strict=True):
+        assert torch.equal(ours, expected)
 
 
 @pytest.mark.parametrize("channels", [1, 5, 16, 33])
@@ -221,11 +250,9 @@ def test_random_offsets_given_to_the_raw_operators_do_no_harm(kernels, dtype, la
     low = 0 if dtype == torch.uint8 else -(2**31)
     offsets = torch.randint(low, 255 if low == 0 else 2**31 - 1, (2, 3, side, side))
     offsets = layout(offsets.to(dtype))
-    grad = torch.ops.torchconv.max_pool2d_backward(
-        torch.ones(2, 3, side, side), offsets, [20, 20], *window
-    )
-    gathered = torch.ops.torchconv.max_pool2d_gather(torch.ones(2, 3, 20, 20), offsets, *window)
-    indices = torch.ops.torchconv.max_pool2d_indices(offsets, [20, 20], *window)
+    grad = ops.max_pool2d_backward(torch.ones(2, 3, side, side), offsets, [20, 20], *window)
+    gathered = ops.max_pool2d_gather(torch.ones(2, 3, 20, 20), offsets, *window)
+    indices = ops.max_pool2d_indices(offsets, [20, 20], *window)
     assert grad.sum() == gathered.sum() == (indices >= 0).sum()
     assert indices.min() >= -1
     assert indices.max() < 400

@@ -117,6 +117,18 @@ struct Maximum {
   }
 };
 
+/// Taps [first, last) of a window, in one dimension, for which low <= tap · dilation <= high.
+template <class Index>
+struct Taps {
+  Index first, last;
+
+  TORCHCONV_ANYWHERE Taps(Index low, Index high, Index kernel, Index dilation)
+      : first(low <= 0 ? 0 : (low - 1) / dilation + 1),
+        last(high < 0                          ? 0
+             : high >= (kernel - 1) * dilation ? kernel
+                                               : high / dilation + 1) {}
+};
+
 /// The first row, or column, of a known window that is inside; it begins at `origin`.
 template <class Index>
 TORCHCONV_ANYWHERE inline int first_inside(Index origin) {
@@ -156,6 +168,7 @@ struct MaxPool2dColumns {
     const auto s = args.template windowed<W>();
     const auto [image, channel, out_row, group] = split(item);
     const Index out_col = group * kLanes;
+    const int lanes = at_most(s.out_w - out_col, kLanes);
     const Index top = out_row * s.stride_h - s.pad_h, left = out_col * s.stride_w - s.pad_w;
     Maximum<T, W> maxima[kLanes];
     if constexpr (W::kKnown) {
@@ -205,14 +218,16 @@ struct MaxPool2dColumns {
         }
       }
     } else {
-      for (Index i = 0; i < s.kernel_h; ++i) {
-        const Index row = top + i * s.dilation_h;
-        if (!within(row, s.in_h)) continue;
-        const T* line = args.x.at(image, channel, row, 0);
+      const Taps<Index> rows(-top, s.in_h - 1 - top, s.kernel_h, s.dilation_h);
+      const Index reach = (lanes - 1) * s.stride_w;
+      const Taps<Index> cols(-left - reach, s.in_w - 1 - left, s.kernel_w, s.dilation_w);
+      for (Index i = rows.first; i < rows.last; ++i) {
+        const T* line = args.x.at(image, channel, top + i * s.dilation_h, 0);
 #pragma unroll 1
-        for (Index j = 0; j < s.kernel_w; ++j) {
+        for (Index j = cols.first; j < cols.last; ++j) {
 #pragma unroll
           for (int k = 0; k < kLanes; ++k) {
+            if (k >= lanes) continue;
             const Index col = left + k * s.stride_w + j * s.dilation_w;
             if (within(col, s.in_w)) {
               maxima[k].see(line[col * args.x.w], int(i * s.kernel_w + j));
@@ -221,8 +236,7 @@ struct MaxPool2dColumns {
         }
       }
     }
-    store_maxima(maxima, args, image, channel, out_row, out_col, args.out.w, args.offsets.w,
-                 at_most(s.out_w - out_col, kLanes));
+    store_maxima(maxima, args, image, channel, out_row, out_col, args.out.w, args.offsets.w, lanes);
   }
 };
 
@@ -270,12 +284,11 @@ struct MaxPool2dChannels {
         }
       }
     } else {
-      for (Index i = 0; i < s.kernel_h; ++i) {
-        const Index row = top + i * s.dilation_h;
-        if (!within(row, s.in_h)) continue;
-        for (Index j = 0; j < s.kernel_w; ++j) {
-          const Index col = left + j * s.dilation_w;
-          if (!within(col, s.in_w)) continue;
+      const Taps<Index> rows(-top, s.in_h - 1 - top, s.kernel_h, s.dilation_h);
+      const Taps<Index> cols(-left, s.in_w - 1 - left, s.kernel_w, s.dilation_w);
+      for (Index i = rows.first; i < rows.last; ++i) {
+        for (Index j = cols.first; j < cols.last; ++j) {
+          const Index row = top + i * s.dilation_h, col = left + j * s.dilation_w;
           const T* from[] = {args.x.at(image, channel, row, col)};
           Run<T, kLanes> taps[1];
           load_runs(from, 1, {lanes}, T{}, taps);

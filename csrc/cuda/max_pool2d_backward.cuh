@@ -1,5 +1,6 @@
 // The gradient of max-pooling: each element of grad_x gathers from the windows that cover it, so
-// that no two threads add to one place, and sums have one order.
+// that no two threads add to one place, and sums have one order, that of the element's places in
+// windows, as on the CPU.
 #pragma once
 
 #include "cuda/max_pool2d.cuh"
@@ -23,6 +24,13 @@ struct Covering {
 template <class W>
 TORCHCONV_ANYWHERE constexpr bool is_tap(int tap) {
   return tap >= 0 && tap < W::kSide;
+}
+
+/// As which taps of windows some places occur, from a first to a last one of the padded image.
+template <class Index>
+TORCHCONV_ANYWHERE inline Taps<Index> taps_of(Index first, Index last, Index kernel, Index dilation,
+                                              Index stride, Index windows) {
+  return Taps<Index>(first - (windows - 1) * stride, last, kernel, dilation);
 }
 
 /// The window, in one dimension, of which a place in the padded image is a certain tap.
@@ -105,16 +113,20 @@ struct MaxPool2dBackwardColumns {
     if constexpr (W::kKnown) {
       add_known(image, channel, row, col, sums);
     } else {
-      for (Index i = 0; i < s.kernel_h; ++i) {
-        const auto down = cover(row + s.pad_h - i * s.dilation_h, stride_h, s.out_h);
+      const Index top = row + s.pad_h, left = col + s.pad_w;
+      const auto down_taps = taps_of(top, top, s.kernel_h, s.dilation_h, s.stride_h, s.out_h);
+      const auto right_taps =
+          taps_of(left, left + kLanes - 1, s.kernel_w, s.dilation_w, s.stride_w, s.out_w);
+      for (Index i = down_taps.first; i < down_taps.last; ++i) {
+        const auto down = cover<Index>(top - i * s.dilation_h, stride_h, s.out_h);
         if (!down.exists) continue;
         const T* grads = args.out.at(image, channel, down.window, 0);
         const Offset* offsets = args.offsets.at(image, channel, down.window, 0);
 #pragma unroll 1
-        for (Index j = 0; j < s.kernel_w; ++j) {
+        for (Index j = right_taps.first; j < right_taps.last; ++j) {
 #pragma unroll
           for (int k = 0; k < kLanes; ++k) {
-            const auto right = cover(col + k + s.pad_w - j * s.dilation_w, stride_w, s.out_w);
+            const auto right = cover<Index>(left + k - j * s.dilation_w, stride_w, s.out_w);
             if (right.exists && offsets[right.window * args.offsets.w] == i * s.kernel_w + j) {
               sums[0][k] += widen(grads[right.window * args.out.w]);
             }
@@ -150,9 +162,9 @@ struct MaxPool2dBackwardColumns {
       }
     }
 #pragma unroll
-    for (int a = 0; a < Down::kCount; ++a) {
+    for (int a = Down::kCount - 1; a >= 0; --a) {
 #pragma unroll
-      for (int b = 0; b < Across::kCount; ++b) {
+      for (int b = Across::kCount - 1; b >= 0; --b) {
         const Accumulator<T> grad = widen(grads[a][b]);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
@@ -203,7 +215,7 @@ struct MaxPool2dBackwardChannels {
       }
       windows.load();
 #pragma unroll
-      for (int n = 0; n < kCount * kCount; ++n) {
+      for (int n = kCount * kCount - 1; n >= 0; --n) {
 #pragma unroll
         for (int place = 0; place < kTile * kTile; ++place) {
           const int r = place / kTile, c = place % kTile;
@@ -212,11 +224,14 @@ struct MaxPool2dBackwardChannels {
         }
       }
     } else {
-      for (Index i = 0; i < s.kernel_h; ++i) {
-        const auto down = cover(row + s.pad_h - i * s.dilation_h, stride_h, s.out_h);
+      const Index top = row + s.pad_h, left = col + s.pad_w;
+      const auto down_taps = taps_of(top, top, s.kernel_h, s.dilation_h, s.stride_h, s.out_h);
+      const auto right_taps = taps_of(left, left, s.kernel_w, s.dilation_w, s.stride_w, s.out_w);
+      for (Index i = down_taps.first; i < down_taps.last; ++i) {
+        const auto down = cover<Index>(top - i * s.dilation_h, stride_h, s.out_h);
         if (!down.exists) continue;
-        for (Index j = 0; j < s.kernel_w; ++j) {
-          const auto right = cover(col + s.pad_w - j * s.dilation_w, stride_w, s.out_w);
+        for (Index j = right_taps.first; j < right_taps.last; ++j) {
+          const auto right = cover<Index>(left - j * s.dilation_w, stride_w, s.out_w);
           if (!right.exists) continue;
           Windows<1, T, Offset> window;
           window.choose(0, args, image, channel, down.window, right.window, lanes);

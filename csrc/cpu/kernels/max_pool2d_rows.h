@@ -5,7 +5,8 @@
 template <class X, class O, class Offset>
 inline int64_t row_step(const Pool2dArgs<X, O, Offset>& args) {
   const Pool2dShape& s = args.shape;
-  const bool contiguous = args.x.w == 1 && args.out.w == 1 && args.offsets.w <= 1;
+  const bool contiguous =
+      args.x.w == 1 && args.out.w == 1 && (args.offsets.data == nullptr || args.offsets.w == 1);
   const bool steps = s.stride_w == 1 || (s.stride_w == 2 && s.kernel_w >= 2);
   return contiguous && steps && s.dilation_w == 1 ? s.stride_w : 0;
 }
