@@ -81,10 +81,12 @@ cuda-check:  ## build with CUDA kernels, for which nvcc is enough, and test what
 	PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= TORCHCONV_CUDA=1 \
 	  $(MAKE) test VENV=$(VENV)-cuda PYTEST_ARGS='$(CUDA_TESTS)'
 
-# With the torch, the nvcc and the tools of PYTHON's own environment: nothing is downloaded.
+# With the torch, the nvcc and the tools that are there: nothing is downloaded.
+REPORT_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))
 gpu-report:  ## on a machine with a GPU: build, test, measure and sanitize CUDA kernels in 10 minutes
-	TORCHCONV_CUDA=1 $(PYTHON) setup.py -q build_ext --inplace
-	PYTHONPATH=$(CURDIR) $(PYTHON) -m torchconv.bench gpu --minutes 7 --save gpu-report.json \
+	$(REPORT_PYTHON) -c 'import torch, ninja, hypothesis, numpy, pytest, tabulate, tqdm'
+	TORCHCONV_CUDA=1 $(REPORT_PYTHON) setup.py -q build_ext --inplace
+	PYTHONPATH=$(CURDIR) $(REPORT_PYTHON) -m torchconv.bench gpu --minutes 7 --save gpu-report.json \
 	  $(MARKDOWN) $(REPORT_ARGS)
 
 clean:  ## remove the environment and all that was built

@@ -171,7 +171,7 @@ except timing_cuda.CaptureError as error:
 @needs_gpu
 def test_what_cannot_be_captured_on_cuda_says_so():
     """In a process of its own, which may capture nothing more, as torch 2.11 leaves it."""
-    ended = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True, cwd="/")
     assert ended.stdout.startswith("cannot be captured in a CUDA graph: "), ended.stderr
 
 

@@ -157,7 +157,13 @@ def _check_report(options: argparse.Namespace) -> None:
     if not options.minutes > 0:
         raise UsageError(f"--minutes: expected more than 0, but got {options.minutes}")
     if not torch.cuda.is_available():
-        raise UsageError("gpu: expected a GPU that torch can use for cuda, but found none")
+        raise UsageError(f"gpu: expected a GPU that torch can use for cuda, but {_no_gpu()}")
+
+
+def _no_gpu() -> str:
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build without CUDA"
+    return "it finds none"
 
 
 def _check_measurement(options: argparse.Namespace) -> None:
@@ -169,7 +175,7 @@ def _check_measurement(options: argparse.Namespace) -> None:
     if not getattr(options, "seconds", 1) > 0:
         raise UsageError(f"--seconds: expected more than 0, but got {options.seconds}")
     if getattr(options, "device", "cpu") == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device: expected a GPU that torch can use for cuda, but found none")
+        raise UsageError(f"--device: expected a GPU that torch can use for cuda, but {_no_gpu()}")
     if getattr(options, "tf32", False) and (options.dtype, options.device) != ("float32", "cuda"):
         raise UsageError(
             f"--tf32: expected float32 on cuda, but got {options.dtype} on {options.device}"
