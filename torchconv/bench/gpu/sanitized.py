@@ -12,15 +12,17 @@ from torchconv.bench.cases import CASES, Case, arrange
 from torchconv.bench.gpu.times import NAMES
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-# Neither sizes nor rows fill vectors, warps or blocks; windows overlap, leave gaps or hang over.
+# Sizes and rows that fill neither vectors nor warps nor blocks, and some that fill all of them;
+# windows overlap, leave gaps or hang over.
 SHAPES = {
     "pool": (
         "N=2,C=3,H=13,W=11,R=3,stride=2,pad=1", "N=1,C=5,H=9,W=35,R=2",
         "N=3,C=1,H=7,W=7,R=3,S=2,stride=1", "N=1,C=70,H=8,W=9,R=2,stride=3",
-        "N=1,C=2,H=20,W=19,R=17,stride=3,pad=8",
+        "N=1,C=2,H=20,W=19,R=17,stride=3,pad=8", "N=2,C=16,H=14,W=32,R=3,stride=2,pad=1",
+        "N=2,C=16,H=33,W=66,R=3,stride=2", "N=2,C=16,H=14,W=64,R=2",
     ),
-    "sigmoid": ("size=1", "size=1021", "size=4099"),
-    "relu": ("size=1", "size=1021", "size=4099"),
+    "sigmoid": ("size=1", "size=1021", "size=4099", "size=32768"),
+    "relu": ("size=1", "size=1021", "size=4099", "size=32768"),
     "conv": (
         "N=2,C=6,H=13,W=11,K=10,R=3,stride=2x1,pad=1,groups=2", "N=1,C=5,H=7,K=3,R=1",
         "N=1,C=9,H=9,K=9,R=3,dilation=2,groups=9",
