@@ -194,7 +194,9 @@ def test_right_results_pass_in_every_dtype(dtype):
         case = CASES[operator].parse(text)
         verdict = verify(case, getattr(torch, dtype), "cpu", list(case.layouts))
         assert not verdict.failure
-        assert verdict.errors["training"]["ours"] < 8 * torch.finfo(getattr(torch, dtype)).eps
+        # Where rounding decides which elements get a gradient, verify() has the bound.
+        most = math.inf if case.selects else 8 * torch.finfo(getattr(torch, dtype)).eps
+        assert verdict.errors["training"]["ours"] < most
 
 
 @pytest.mark.parametrize(

@@ -181,12 +181,23 @@ def test_cuda_copies_at_some_rate():
     assert cuda_machine.gpu()["driver"]
 
 
+SETTINGS = """
+import torch
+from torchconv.bench import cuda_machine
+cudnn = torch.backends.cudnn
+before = cudnn.allow_tf32, cudnn.benchmark
+with cuda_machine.settings(tf32=True):
+    print(torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
+print(before == (cudnn.allow_tf32, cudnn.benchmark))
+"""
+
+
 def test_settings_of_a_gpu_are_put_back():
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
-    with cuda_machine.settings(tf32=True):
-        assert torch.backends.cuda.matmul.allow_tf32
-        assert torch.backends.cudnn.benchmark
-    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark)
+    """In a process of its own, since torch's own tests forbid to change them for good."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SETTINGS], capture_output=True, text=True, cwd="/"
+    )
+    assert ended.stdout.split() == ["True"] * 4, ended.stderr
 
 
 @needs_gpu
