@@ -3,7 +3,7 @@
 // windows, as on the CPU.
 #pragma once
 
-#include "cuda/max_pool2d.cuh"
+#include "cuda/max_pool2d_args.cuh"
 
 namespace torchconv::cuda {
 
