@@ -48,7 +48,8 @@ def cuda_on_host():
     sources += [ROOT / f"csrc/{name}.cpp" for name in ("checks", "activation_checks", "layouts")]
     for kernel in sorted((ROOT / "csrc/cuda").glob("*.cu")):
         source = folder / f"{kernel.stem}_cu.cpp"  # torch would give a .cu to nvcc
-        source.write_text(f'#include "cuda/{kernel.name}"\n', encoding="utf-8")
+        if not source.exists():  # a new date would compile it anew
+            source.write_text(f'#include "cuda/{kernel.name}"\n', encoding="utf-8")
         sources.append(source)
     # The ninja that is installed beside this Python, activated or not.
     os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]

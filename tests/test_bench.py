@@ -194,9 +194,10 @@ def test_right_results_pass_in_every_dtype(dtype):
         case = CASES[operator].parse(text)
         verdict = verify(case, getattr(torch, dtype), "cpu", list(case.layouts))
         assert not verdict.failure
-        # Where rounding decides which elements get a gradient, verify() has the bound.
-        most = math.inf if case.selects else 8 * torch.finfo(getattr(torch, dtype)).eps
-        assert verdict.errors["training"]["ours"] < most
+        # Where rounding decides which elements get a gradient, verify() alone has a bound.
+        if not case.selects:
+            eps = torch.finfo(getattr(torch, dtype)).eps
+            assert verdict.errors["training"]["ours"] < 8 * eps
 
 
 @pytest.mark.parametrize(

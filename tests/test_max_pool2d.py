@@ -16,6 +16,12 @@ CASES = {
     "k3s2": ((1, 5, 13, 33), {"kernel_size": 3, "stride": 2}),
     "k3s2p1": ((1, 17, 12, 35), {"kernel_size": 3, "stride": 2, "padding": 1}),
     "k3s1p1": ((2, 3, 6, 67), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    # Rows and channels that a GPU loads by 16, 8 and 4 bytes.
+    "k2s2-vectors": ((2, 16, 6, 64), {"kernel_size": 2}),
+    "k3s2-vectors": ((1, 16, 9, 66), {"kernel_size": 3, "stride": 2}),
+    "k3s2p1-vectors": ((1, 16, 9, 64), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "k2s2-halves": ((1, 4, 6, 28), {"kernel_size": 2}),
+    "k3s2p1-quarters": ((1, 2, 7, 38), {"kernel_size": 3, "stride": 2, "padding": 1}),
     "tall": ((1, 2, 12, 6), {"kernel_size": (5, 1), "stride": (2, 3)}),
     "wide": ((1, 2, 5, 40), {"kernel_size": (1, 4), "stride": 1, "padding": (0, 2)}),
     "dilation": ((1, 3, 11, 14), {"kernel_size": 3, "stride": 2, "dilation": 2, "padding": 1}),
