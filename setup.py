@@ -57,7 +57,7 @@ FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
 FLAGS += ["-O3", "-g0"] if not DEBUG else ["-O0", "-g", "-UNDEBUG"]
 FLAGS += [f"-fmacro-prefix-map={Path.cwd()}/="]  # errors name csrc/..., not the builder's folders
-# From Ampere on, as torch's own packages; the last one, as PTX, serves what comes after it.
+# From Ampere on, as torch's own packages. PTX of 9.0 and of the last one serves what comes after.
 ARCHITECTURES = ["8.0", "8.6", "8.9", "9.0", "10.0", "12.0"]
 
 
@@ -101,18 +101,26 @@ def prepare_cuda():
         cpp_extension.CUDA_HOME = str(Path(top[1]).resolve())
     # Without a list torch takes the architectures of the GPUs here, and fails if there are none.
     if not os.environ.get("TORCH_CUDA_ARCH_LIST") and not torch.cuda.device_count():
-        os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(architectures(nvcc)) + "+PTX"
+        known = architectures(nvcc)
+        with_ptx = [arch + "+PTX" if arch in ("9.0", known[-1]) else arch for arch in known]
+        os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(with_ptx)
     # Headers that a slim toolkit lacks, from the packages that torch depends on. The toolkit's own
     # come first, since nvcc passes their folder with -I.
     folders = sorted(glob(str(Path(torch.__file__).parents[1] / "nvidia/*/include")))
     headers = [word for folder in folders for word in ("-isystem", folder)]
     host = [f"-Xcompiler={flag}" for flag in FLAGS if flag.startswith(("-fvis", "-fmacro"))]
-    nvcc_flags = ["-O3", *host, *(["-lineinfo"] if DEBUG else []), *headers]
+    # GPUs of 9.0 also have what is asked for as 9.0a, wgmma and setmaxnreg; as PTX, which is for
+    # later ones, it would run on no other.
+    codes = cpp_extension._get_cuda_arch_flags()
+    codes = [code.replace("compute_90,code=sm_90", "compute_90a,code=sm_90a") for code in codes]
+    nvcc_flags = ["-O3", *codes, *host, *(["-lineinfo"] if DEBUG else []), *headers]
     return ["-DTORCHCONV_WITH_CUDA", *headers], nvcc_flags
 
 
 def extension():
-    sources = {*glob("csrc/*.cpp"), *glob("csrc/meta/*.cpp"), *glob("csrc/cpu/*.cpp")}
+    sources = {
+        path for folder in ("", "meta/", "cpu/", "cuda/") for path in glob(f"csrc/{folder}*.cpp")
+    }
     sources -= {*glob("csrc/cpu/isa_*.cpp")}
     sources |= {f"csrc/cpu/isa_{isa}.cpp" for isa in ISAS}
     kind = cpp_extension.CppExtension if torch else Extension

@@ -37,6 +37,20 @@ struct MaxPool2dEntries {
     });
   }
 
+  /// Fills grad_x.
+  static void compute_backward(const Pool2dShape& s, const at::Tensor& grad_x,
+                               const at::Tensor& grad_out, const at::Tensor& offsets) {
+    if (grad_x.numel() == 0) return;
+    with_float_and_offset_type(
+        grad_out.scalar_type(), offsets.scalar_type(), [&](auto type, auto offset) {
+          using T = decltype(type);
+          using Offset = decltype(offset);
+          Device::template backward<T, Offset>(
+              grad_x,
+              {s, view4<T>(grad_x), view4<const T>(grad_out), view4<const Offset>(offsets)});
+        });
+  }
+
   static at::Tensor max_pool2d(const at::Tensor& x, Ints kernel_size, Ints stride, Ints padding,
                                Ints dilation, bool ceil_mode) {
     const Pool2dShape s = check_max_pool2d<int64_t>(
@@ -65,15 +79,7 @@ struct MaxPool2dEntries {
         grad_out, offsets, input_size, Window{kernel_size, stride, padding, dilation, ceil_mode});
     at::Tensor grad_x = Device::empty({s.batch, s.channels, s.in_h, s.in_w}, grad_out.options(),
                                       offsets.suggest_memory_format());
-    if (grad_x.numel() == 0) return grad_x;
-    with_float_and_offset_type(
-        grad_out.scalar_type(), offsets.scalar_type(), [&](auto type, auto offset) {
-          using T = decltype(type);
-          using Offset = decltype(offset);
-          Device::template backward<T, Offset>(
-              grad_x,
-              {s, view4<T>(grad_x), view4<const T>(grad_out), view4<const Offset>(offsets)});
-        });
+    compute_backward(s, grad_x, grad_out, offsets);
     return grad_x;
   }
 

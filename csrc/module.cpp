@@ -8,6 +8,8 @@
 #include "cpu/fma_peak.h"
 #include "cpu/isa.h"
 #include "cpu/portions.h"
+#include "cuda/choice.h"
+#include "cuda/explain.h"
 #include "refusals.h"
 
 PYBIND11_MODULE(_C, m) {
@@ -35,6 +37,19 @@ PYBIND11_MODULE(_C, m) {
   m.def("explain_conv2d", &torchconv::explain_conv2d, pybind11::arg("sizes"),
         pybind11::arg("element_bytes"), pybind11::arg("is_bf16"), pybind11::arg("channels_last"),
         "The plans of a convolution and of its two gradients, from the numbers of Conv2dShape.");
+  m.def(
+      "get_cuda_choice",
+      [](const std::string& what) { return torchconv::cuda::choice(what).name(); },
+      pybind11::arg("what"), "What GPUs are to take, of algorithm, tile and float32.");
+  m.def(
+      "set_cuda_choice",
+      [](const std::string& what, const std::string& name) {
+        torchconv::cuda::choice(what).force(name);
+      },
+      pybind11::arg("what"), pybind11::arg("name"), "Has GPUs take it where they can.");
+  m.def("explain_conv2d_cuda", &torchconv::cuda::explain_conv2d, pybind11::arg("sizes"),
+        pybind11::arg("dtype"), pybind11::arg("channels_last"), pybind11::arg("processors"),
+        pybind11::arg("capability"), "The same on a GPU.");
   m.def("get_huge_pages", &torchconv::huge_pages, "Whether large results ask for huge pages.");
   m.def("set_huge_pages", &torchconv::set_huge_pages, pybind11::arg("on"),
         "Switches huge pages for large results.");

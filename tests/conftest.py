@@ -5,17 +5,11 @@ import random
 
 import pytest
 import torch
-from devices import CPU_SETS, DEVICES, KERNELS, skip_without_kernels, using
+from devices import CPU_SETS, CUDA, DEVICES, KERNELS, using
 
 import torchconv
 
 SEED = int(os.environ.get("TORCHCONV_TEST_SEED", random.randrange(2**31)))
-
-
-def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "needs(operator, ...): on a GPU, skipped where one of them has no CUDA kernels"
-    )
 
 
 def pytest_report_header():
@@ -41,7 +35,13 @@ def isa(request):
 @pytest.fixture(params=KERNELS)
 def kernels(request):
     """The same, and once with the kernels of a GPU, there, and, compiled for it, on the CPU."""
-    skip_without_kernels(request)
+    with using(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=CUDA)
+def cuda(request):
+    """Runs the test on a GPU, and with its kernels on the CPU."""
     with using(request.param):
         yield request.param
 
@@ -49,6 +49,5 @@ def kernels(request):
 @pytest.fixture(params=DEVICES)
 def device(request):
     """Runs the test on the CPU and on a GPU, where tensors are made if nothing else is said."""
-    skip_without_kernels(request)
     with using(request.param):
         yield request.param

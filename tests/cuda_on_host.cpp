@@ -1,12 +1,46 @@
 // The CUDA kernels of csrc/cuda, compiled for the host, in the place of the CPU's own: see
 // tests/devices.py.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 #include <torch/library.h>
 
 #include <memory>
 
 #include "cuda/arithmetic.cuh"
+#include "cuda/choice.h"
 #include "cuda/register.cuh"
+#include "cuda/tile.cuh"
+
+namespace {
+
+using torchconv::cuda::Axis, torchconv::cuda::Digit, torchconv::cuda::Place, torchconv::cuda::Tile;
+
+/// Where all indices of an axis lead to, whose digits are (extent, offset, row, column).
+auto places_of_axis(const std::vector<std::tuple<int64_t, int64_t, int, int>>& digits) {
+  const auto digit = [&](int i) {
+    const auto& [extent, offset, row, column] = digits.at(i);
+    return Digit{extent, offset, row, column};
+  };
+  const Axis axis(digit(0), digit(1), digit(2));
+  std::vector<std::tuple<int64_t, int, int>> places;
+  for (int i = 0; i < axis.extent(); ++i) {
+    const Place place = axis(i);
+    places.emplace_back(place.offset, place.row, place.column);
+  }
+  return places;
+}
+
+template <class T, bool along_sum>
+auto places_in_tile() {
+  using Of = Tile<T, 64, along_sum>;
+  std::vector<std::vector<int>> lines(Of::kLines);
+  for (int line = 0; line < Of::kLines; ++line) {
+    for (int chunk = 0; chunk < Of::kChunks; ++chunk) lines[line].push_back(Of::at(line, chunk));
+  }
+  return lines;
+}
+
+}  // namespace
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   static std::unique_ptr<torch::Library> library;
@@ -16,6 +50,20 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
     for (const auto add_to : torchconv::cuda::registrations()) add_to(*library);
   });
   m.def("disable", [] { library.reset(); });
+  m.def("set_choice", [](const std::string& what, const std::string& name) {
+    torchconv::cuda::choice(what).force(name);
+  });
+  m.def("places_of_axis", places_of_axis);
+  m.def("places_in_tile", [](int element_bytes, bool along_sum) {
+    using torchconv::bf16;
+    if (element_bytes == 2) {
+      return along_sum ? places_in_tile<bf16, true>() : places_in_tile<bf16, false>();
+    }
+    if (element_bytes == 4) {
+      return along_sum ? places_in_tile<float, true>() : places_in_tile<float, false>();
+    }
+    return along_sum ? places_in_tile<double, true>() : places_in_tile<double, false>();
+  });
   m.def("divide_32", [](int32_t n, int32_t divisor) {
     return torchconv::cuda::Divider<int32_t>(divisor).quotient(n);
   });

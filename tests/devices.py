@@ -1,14 +1,13 @@
 """Where tests run: the instruction sets of the CPU, a GPU, and CUDA kernels compiled for the host.
 
-The kernels of csrc/cuda that need no barriers are plain C++ but for the way they are launched. So
-every machine can run them: a loop takes the place of the GPU, and they take that of the CPU's own
-kernels. That shows what they compute; not how fast, nor how threads get along with each other, nor
-the few instructions that only a GPU has.
+The kernels of csrc/cuda are plain C++ but for the way they are launched, and for a few instructions
+that are defined in C++, too. So every machine can run them: loops and fibers take the place of the
+GPU, and they take that of the CPU's own kernels. That shows what they compute, and whether barriers
+are missing; not how fast they are, nor whether a GPU agrees with these definitions.
 """
 
 import functools
 import os
-import re
 import sysconfig
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,8 @@ GPU = pytest.param("cuda", marks=pytest.mark.skipif(bool(_why_no_gpu()), reason=
 # than the one of pyproject.toml may be all that there is beside a GPU.)
 DEVICES = [pytest.param("cpu", id=getattr(pytest, "HIDDEN_PARAM", "cpu")), GPU]
 # Slow for the sake of the compiler, which takes half a minute.
-KERNELS = [*CPU_SETS, GPU, pytest.param("cuda_on_host", marks=pytest.mark.slow)]
+CUDA = [GPU, pytest.param("cuda_on_host", marks=pytest.mark.slow)]
+KERNELS = [*CPU_SETS, *CUDA]
 
 
 @functools.cache
@@ -46,6 +46,7 @@ def cuda_on_host():
     folder.mkdir(parents=True, exist_ok=True)
     sources = [ROOT / "tests/cuda_on_host.cpp"]
     sources += [ROOT / f"csrc/{name}.cpp" for name in ("checks", "activation_checks", "layouts")]
+    sources += sorted((ROOT / "csrc/cuda").glob("*.cpp"))
     for kernel in sorted((ROOT / "csrc/cuda").glob("*.cu")):
         source = folder / f"{kernel.stem}_cu.cpp"  # torch would give a .cu to nvcc
         if not source.exists():  # a new date would compile it anew
@@ -62,24 +63,24 @@ def cuda_on_host():
     )
 
 
-def operators_called(test):
-    """The operators of a test's marker ``needs``, and that of its parameter ``case`` or ``name``.
+@contextmanager
+def cuda_kernels(**choices):
+    """torchconv.backends.cuda_kernels, also for those on the host, which have choices of their own."""
+    before = {what: torchconv._C.get_cuda_choice(what) for what in choices}
+    with torchconv.backends.cuda_kernels(**choices):
+        for what, name in choices.items():
+            cuda_on_host().set_choice(what, name)
+        try:
+            yield
+        finally:
+            for what, name in before.items():
+                cuda_on_host().set_choice(what, name)
 
-    The parameter is a case of an operator, or begins with the name of one, as "relu bool", or of
-    its layer, as "Conv2d".
-    """
-    names = [name for marker in test.iter_markers("needs") for name in marker.args]
-    for parameter in ("case", "name"):
-        value = test.callspec.params.get(parameter)
-        names += re.findall(r"^\w+", str(getattr(value, "operator", value)).lower())
-    return [name for name in names if hasattr(torch.ops.torchconv, name)]
 
-
-def skip_without_kernels(request):
-    """For fixtures whose parameter is one of KERNELS or of DEVICES."""
-    for name in operators_called(request.node) if request.param == "cuda" else []:
-        if name not in CUDA_OPERATORS:
-            pytest.skip(f"{name} has no CUDA kernels")
+def strict_float32():
+    """Convolutions without TF32, which torch allows unless it is told otherwise."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=False, allow_tf32=False)
 
 
 @contextmanager
@@ -89,12 +90,13 @@ def using(kernels):
         with torchconv.backends.cpu_isa(kernels):
             yield
     elif kernels == "cuda":
-        with torch.device("cuda"):
+        with strict_float32(), torch.device("cuda"):
             yield
     elif kernels == "cuda_on_host":
         cuda_on_host().enable()
         try:
-            yield
+            with strict_float32():
+                yield
         finally:
             cuda_on_host().disable()
     else:

@@ -119,7 +119,6 @@ def test_vmap_under_autocast(device, case):
         torch.testing.assert_close(out[1], case.ours(first, *rest))
 
 
-@pytest.mark.needs("linear")
 def test_backward_inside_the_region(device):
     given = PLAIN["linear"].inputs(torch.float32, requires_grad=True)
     with torch.autocast(device, torch.bfloat16):
@@ -130,7 +129,6 @@ def test_backward_inside_the_region(device):
     assert all(g.dtype == torch.float32 for g in inside)
 
 
-@pytest.mark.needs("conv2d", "linear")
 @low
 def test_training_with_a_grad_scaler(device, dtype):
     """The usual loop: autocast, scaled loss, unscaled and clipped gradients, a step."""
@@ -160,7 +158,6 @@ def test_training_with_a_grad_scaler(device, dtype):
     assert histories[0] == pytest.approx(histories[1], rel=4 * torch.finfo(dtype).eps)
 
 
-@pytest.mark.needs("linear")
 def test_an_overflow_is_seen_by_the_grad_scaler(device):
     layer = torchconv.nn.Linear(4, 2)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)

@@ -7,11 +7,9 @@ import sys
 import pytest
 import torch
 
-from torchconv import backends
 from torchconv.bench import cli, cuda_machine, timing_cuda
 from torchconv.bench.calls import Options, calls_of, input_bytes, rotating_calls
 from torchconv.bench.cases import CASES, arrange, derive
-from torchconv.bench.gpu import times
 from torchconv.bench.results import Row, Timing
 from torchconv.bench.tables import rows
 from torchconv.bench.timing import Times
@@ -20,6 +18,10 @@ from torchconv.bench.verify import verify
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 SIDES = ("ours", "native")
 SHAPES = {"pool": "N=2,C=3,H=6,R=3,stride=2,pad=1", "sigmoid": "size=1000", "relu": "size=1000"}
+PRODUCTS = {
+    "conv": "N=2,C=8,H=9,K=8,R=3,groups=8", "linear": "N=8,in=64,out=40", "matmul": "M=64",
+    "block": "N=2,C=8,H=9,K=16,R=3",
+}  # fmt: skip
 
 
 # ---- what is timed -----------------------------------------------------------------------------
@@ -110,6 +112,12 @@ def test_tf32_lets_through_what_its_rounding_explains(monkeypatch):
     given = case, torch.float32, "cpu", ["contiguous"]
     assert "off by" in verify(*given).failure
     assert not verify(*given, tf32=True).failure
+
+
+def test_only_the_cpu_computes_tiles_as_a_whole():
+    case = CASES["conv"].parse("N=8,C=64,H=56,K=64,R=3,pad=1")
+    assert any(case.tiled(torch.float32, "cpu"))
+    assert not any(case.tiled(torch.float32, "cuda"))
 
 
 def test_what_is_saved_is_measured(tmp_path):
@@ -203,10 +211,17 @@ def test_settings_of_a_gpu_are_put_back():
 @needs_gpu
 @pytest.mark.parametrize("operator", SHAPES)
 def test_operators_are_timed_on_cuda(operator, capsys):
-    if times.NAMES[operator] not in backends.cuda_operators():
-        pytest.skip("no CUDA kernels in this build")
     shape = ["--shape", SHAPES[operator], "--seconds", "1e-3"]
     assert cli.main([operator, "--device", "cuda", *shape]) == 0
     printed = capsys.readouterr().out
     for word in ("bwd", "of copy", "fwd+bwd"):
         assert word in printed
+
+
+@needs_gpu
+@pytest.mark.parametrize("how", ["float32", "float32 --tf32", "bfloat16", "float64"])
+@pytest.mark.parametrize("operator", PRODUCTS)
+def test_products_are_verified_and_timed_on_cuda(operator, how, capsys):
+    arguments = f"{operator} --device cuda --seconds 1e-3 --dtype {how} --shape"
+    assert cli.main([*arguments.split(), PRODUCTS[operator]]) == 0
+    assert "fwd+bwd" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import math
 import re
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,9 +13,10 @@ import torch
 
 from torchconv import backends
 from torchconv.bench import cli, cuda_machine
+from torchconv.bench.arguments import parser
 from torchconv.bench.calls import Options
 from torchconv.bench.cases import CASES
-from torchconv.bench.gpu import command, goals, process, sanitized, sanitizer, suite, times
+from torchconv.bench.gpu import command, goals, process, sanitized, sanitizer, shapes, suite, times
 from torchconv.bench.gpu.goals import Goal, outcome
 from torchconv.bench.gpu.report import GpuOptions, GpuReport
 from torchconv.bench.gpu.sanitizer import Check
@@ -22,8 +24,11 @@ from torchconv.bench.gpu.suite import Suite
 from torchconv.bench.gpu.times import Asked, Table
 from torchconv.bench.report import Report
 from torchconv.bench.results import Row, Timing
+from torchconv.bench.tables import load
 from torchconv.bench.timing import Times
 
+ALL = list(times.NAMES.values())
+UNBOUND = ("sigmoid", "relu")  # whose shapes are sizes alone
 WITH_KERNELS = ["max_pool2d", "relu", "sigmoid", "sigmoid_backward"]
 MACHINE = {
     "cpu": "C", "cores": 1, "isa": "i", "threads": 1, "torch": "t", "torchconv": "0", "python": "3",
@@ -41,6 +46,9 @@ def row(ours, native=1e-3, operator="sigmoid", step="forward", layout="contiguou
 
 
 # ---- goals -------------------------------------------------------------------------------------
+
+
+GOALS = {(goal.name, goal.least) for goal in goals.GOALS}
 
 
 def table(*found, operator="sigmoid", copy=1000.0, tf32=False):
@@ -70,18 +78,64 @@ def test_goals():
     assert outcome(layout, [table(row(1e-3, layout="channels_last"))]).verdict == "met"
 
 
+def test_goals_of_tf32_and_of_depthwise_rows():
+    depthwise, single = "C=8,H=9,K=8,R=3,groups=8", "C=1,H=9,K=8,R=3"
+    times_of = {depthwise: 0.5e-3, "C=8,H=9,K=8,R=3,groups=4": 1e-3, single: 4e-3}
+    found = [replace(row(ours, operator="conv"), shape=shape) for shape, ours in times_of.items()]
+    strict, tf32 = (table(*found, operator="conv", tf32=tf32) for tf32 in (False, True))
+    whole = Goal("conv", "float32", "forward", "ratio", 0.8)
+    for goal, tables, figure, where in (
+        (whole, [strict], 0.5 ** (1 / 3), single),
+        (replace(whole, depthwise=True), [strict, tf32], 2, depthwise),
+        (replace(whole, tf32=True), [strict], math.nan, ""),
+        (replace(whole, tf32=True), [tf32], 0.5 ** (1 / 3), single),
+    ):
+        one = outcome(goal, tables)
+        assert (one.figure, one.where) == (pytest.approx(figure, nan_ok=True), where)
+
+
 def test_goals_are_those_of_tables_that_are_measured():
-    measured = {(one.operator, one.dtype) for one in times.asked(WITH_KERNELS)}
-    assert measured == {(goal.operator, goal.dtype) for goal in goals.GOALS}
-    assert len({goal.name for goal in goals.GOALS}) == len(goals.GOALS)
+    measured = {(one.operator, one.dtype, one.tf32) for one in times.asked(ALL)}
+    assert measured >= {(goal.operator, goal.dtype, goal.tf32) for goal in goals.GOALS}
+    assert len(GOALS) == len(goals.GOALS) == len({name for name, _ in GOALS})
 
 
-def test_products_are_measured_with_and_without_tf32_once_they_have_kernels():
+@pytest.mark.parametrize(
+    ("names", "least"),
+    [
+        ("conv {} bfloat16 NHWC", 0.8), ("conv {} bfloat16 NCHW", 1.1),
+        ("conv {} float32 TF32", 0.8), ("conv {} float32", 1.0), ("conv {} float64", 1.0),
+        ("conv depthwise {} bfloat16", 1.3), ("conv depthwise {} float32", 1.3),
+        ("linear {} bfloat16", 0.85), ("linear {} float32 TF32", 0.8),
+        ("matmul {} bfloat16", 0.85), ("matmul {} float32 TF32", 0.8),
+    ],
+)  # fmt: skip
+def test_goals_of_products(names, least):
+    wanted = {(f"{names.format(step)}, native/ours", least) for step in ("fwd", "fwd+bwd")}
+    assert wanted <= GOALS
+
+
+def test_tables_of_products():
     assert times.absent(WITH_KERNELS) == ["conv2d", "linear", "matmul", "conv2d_act_pool"]
-    found = times.asked(["conv2d"])
-    assert [one.name for one in found] == ["conv float32", "conv float32 TF32"]
-    assert "--tf32" in found[1].command("file")
     assert not times.asked([])
+    found = {one.name: one for one in times.asked(ALL[3:])}
+    assert list(found) == [
+        "conv float32", "conv float32 TF32", "conv bfloat16", "conv float64",
+        "linear float32", "linear float32 TF32", "linear bfloat16",
+        "matmul float32", "matmul float32 TF32", "matmul bfloat16",
+        "block float32 TF32", "block bfloat16",
+    ]  # fmt: skip
+    assert all(("--tf32" in one.command("file")) == one.tf32 for one in found.values())
+
+
+@pytest.mark.parametrize("one", times.asked(ALL), ids=lambda one: one.name)
+def test_shapes_are_those_of_published_tables(one):
+    cases = [CASES[one.operator].parse(text) for text in shapes.shapes(one.operator, one.dtype)]
+    assert len(set(cases)) == len(cases)
+    assert {*cases} <= {entry.case for entry in load(one.operator)} or one.operator in UNBOUND
+    assert one.operator != "conv" or any(case.depthwise for case in cases)
+    assert one.command("file").count("--shape") == len(cases)
+    parser().parse_args(one.command("file")[3:])
 
 
 # ---- tests and sanitizer -----------------------------------------------------------------------
@@ -195,10 +249,15 @@ def test_sanitizer_may_be_absent(monkeypatch, tmp_path):
 
 
 def test_everything_is_exercised():
-    every = list(times.NAMES.values())
     assert sanitized.SHAPES.keys() == times.NAMES.keys() == CASES.keys()
-    assert sanitized.exercise(every, "cpu") > 500
+    assert sanitized.exercise(ALL, "cpu") > 500
     assert sanitized.exercise([], "cpu") == 0
+    forced = {pair for _, _, choices in sanitized.FORCED for pair in choices.items()}
+    wanted = {
+        "tile": ("128x128", "128x64", "64x64"), "float32": ("tf32", "tf32x3", "fma"),
+        "algorithm": ("product", "direct"),
+    }  # fmt: skip
+    assert forced == {(what, name) for what, names in wanted.items() for name in names}
 
 
 # ---- processes and their time ------------------------------------------------------------------
@@ -228,8 +287,8 @@ def test_processes_that_do_not_listen_are_killed(monkeypatch):
 
 
 def test_limits_pass_on_what_is_left():
-    assert command.part_limit(["tests", "times", "sanitizer"], 100) == pytest.approx(35)
-    assert command.part_limit(["times", "sanitizer"], 65) == pytest.approx(40)
+    assert command.part_limit(["tests", "times", "sanitizer"], 100) == pytest.approx(30)
+    assert command.part_limit(["times", "sanitizer"], 70) == pytest.approx(50)
     assert command.part_limit(["sanitizer"], 33) == pytest.approx(33)
     assert command.part_limit(["tests"], -1) == 0
 
@@ -248,7 +307,7 @@ def test_a_table_that_hangs_or_dies_leaves_the_others(monkeypatch, tmp_path):
             return commands.get(self.operator) or super().command(path)
 
     monkeypatch.setattr(times, "_DEVICE", "cpu")
-    monkeypatch.setattr(times, "_SIZES", ["size=1000"])
+    monkeypatch.setattr(times, "shapes", lambda *_: ["size=1000"])
     monkeypatch.setattr(times, "_SECONDS", 1e-4)
     tables = [Broken("a", "float32"), Broken("b", "float32"), Broken("sigmoid", "float32")]
     monkeypatch.setattr(process, "_GRACE", 1.0)
@@ -282,7 +341,7 @@ def test_report_from_end_to_end(found, tmp_path, capsys):
     file, page = tmp_path / "gpu.json", tmp_path / "page.md"
     assert cli.main(["gpu", "--save", str(file), "--markdown", str(page)]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("\n") < 60
+    assert printed.count("\n") < 90
     for text in ("G 100, CUDA 13.0, driver 580; ", "7 passed, 0 failed", "nothing failed"):
         assert text in printed
     for line in ("sigmoid fwd float32, native/ours +>= 1.00 +1.00 +1.00 +ours=0.001 +met",):
@@ -315,7 +374,7 @@ def test_failures_are_the_exit_code(found, tmp_path, capsys):
     found.tables[0].rows += [Row("a", "pool", f"N={i}", "float32", failure="off") for i in "0" * 20]
     assert run("times") == 1
     assert "sigmoid float32: FAILED a (N=0): off\n" in (printed := capsys.readouterr().out)
-    assert printed.count("\n") < 60
+    assert printed.count("\n") < 90
     found.tables = [Table("pool", "float32", False, "pool float32", problem="ended by SIGSEGV")]
     assert run("times") == 1
     assert "pool float32: FAILED, ended by SIGSEGV" in capsys.readouterr().out
@@ -324,14 +383,19 @@ def test_failures_are_the_exit_code(found, tmp_path, capsys):
 def test_the_longest_report_is_short():
     report = GpuReport("", MACHINE, GpuOptions(["tests"], 9.0), absent=["conv2d"])
     report.tests = Suite(failures=["x"] * 50, failed=50)
+
+    def longest(one):
+        texts = shapes.shapes(one.operator, one.dtype)
+        return replace(row(1, operator=one.operator), shape=max(texts, key=len, default=""))
+
     report.tables = [
-        Table(one.operator, one.dtype, one.tf32, one.name, [row(1, operator=one.operator)])
-        for one in times.asked(WITH_KERNELS)
+        Table(one.operator, one.dtype, one.tf32, one.name, [longest(one)])
+        for one in times.asked(ALL)
     ]
     report.checks = [Check("memcheck", 9, ["a"] * 9), Check("racecheck", 9, ["a"] * 9)]
     text = f"{report.table()}\n{report.summary()}"
-    assert text.count("\n") < 70
-    assert max(map(len, text.splitlines())) < 120
+    assert text.count("\n") < 110
+    assert max(map(len, text.splitlines())) < 140
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,6 @@ def strided():
     )  # fmt: skip
 
 
-@pytest.mark.needs("conv2d", "linear")
 @slow_inductor
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize(
@@ -140,7 +139,6 @@ def test_compiled_pooling_returns_indices():
 # ---- export ------------------------------------------------------------------------------------
 
 
-@pytest.mark.needs("conv2d", "linear")
 @pytest.mark.parametrize("strict", [False, True], ids=["traced", "strict"])
 def test_exported_network_comes_back(strict):
     """Export, save, load and run for another batch size; then train what was exported."""
@@ -162,7 +160,6 @@ def test_exported_network_comes_back(strict):
     torch.testing.assert_close(decomposed(other), net(other))
 
 
-@pytest.mark.needs("conv2d")
 @pytest.mark.parametrize("padding", ["same", "valid", 1, (1, 2, 0, 1)])
 def test_exported_with_every_size_dynamic(padding):
     class Convolution(torch.nn.Module):

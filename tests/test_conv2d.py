@@ -36,6 +36,7 @@ CASES = {
     "groups": ((2, 6, 9, 8), (9, 2, 3, 3), {"groups": 3, "padding": 1}),
     "depthwise": ((2, 7, 9, 10), (7, 1, 3, 3), {"groups": 7, "padding": 1, "stride": 2}),
     "depthwise-multiplier": ((1, 3, 6, 6), (6, 1, 3, 3), {"groups": 3}),
+    "patches": ((2, 3, 8, 12), (10, 3, 4, 3), {"stride": (4, 3)}),
     "kernel-is-input": ((3, 4, 5, 6), (2, 4, 5, 6), {}),
     "many-taps": ((1, 37, 9, 9), (5, 37, 3, 3), {"padding": 1}),
     "many-channels": ((1, 9, 6, 5), (100, 9, 2, 2), {}),
@@ -66,7 +67,7 @@ def gradients(out, inputs, grad_out):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @cases
-def test_conv2d_matches_float64(isa, dtype, case):
+def test_conv2d_matches_float64(kernels, dtype, case):
     given, options = inputs(case, dtype)
     assert_matches_float64(
         partial(torchconv.conv2d, **options), partial(reference, **options), given
@@ -76,7 +77,7 @@ def test_conv2d_matches_float64(isa, dtype, case):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @cases
-def test_conv2d_is_exact_on_small_integers_in_any_layout(isa, dtype, case, layout):
+def test_conv2d_is_exact_on_small_integers_in_any_layout(kernels, dtype, case, layout):
     def whole(shape):
         return small_integers(*shape, dtype=torch.float32, most=1)
 
@@ -144,7 +145,7 @@ def test_arguments_may_be_lists_or_single():
     assert torch.equal(torchconv.conv2d(x, weight, None, two, one, two), expected)
 
 
-def test_conv2d_result_depends_neither_on_threads_nor_on_the_batch(isa):
+def test_conv2d_result_depends_neither_on_threads_nor_on_the_batch(kernels):
     x, weight = torch.randn(5, 16, 30, 31), torch.randn(24, 16, 3, 3, requires_grad=True)
     x.requires_grad_()
 
@@ -160,7 +161,7 @@ def test_conv2d_result_depends_neither_on_threads_nor_on_the_batch(isa):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_conv2d_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype):
+def test_conv2d_weight_gradient_of_long_sums_keeps_its_accuracy(kernels, dtype):
     x, grad_out = torch.rand(8, 2, 160, 160).to(dtype), torch.rand(8, 3, 160, 160).to(dtype)
     grad = torch.ops.torchconv.conv2d_backward_weight(
         grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], 1
@@ -174,7 +175,7 @@ def test_conv2d_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("groups", [1, 3])
-def test_conv2d_weight_gradient_in_chunks_is_exact(isa, dtype, groups, layout):
+def test_conv2d_weight_gradient_in_chunks_is_exact(kernels, dtype, groups, layout):
     # 3 * 47 * 53 terms make several chunks, the last one shorter.
     x = in_layout(layout, small_integers(3, 6, 47, 53, dtype=dtype, most=1))
     grad_out = in_layout(layout, small_integers(3, 9, 47, 53, dtype=dtype, most=1))
@@ -190,7 +191,7 @@ def test_conv2d_weight_gradient_in_chunks_is_exact(isa, dtype, groups, layout):
 @pytest.mark.parametrize(
     "case", ["3x3", "wide", "dilation-stride", "four-sided", "groups", "depthwise", "unbatched"]
 )
-def test_conv2d_gradcheck(isa, case):
+def test_conv2d_gradcheck(kernels, case):
     x, weight, options = CASES[case]
     smaller = (*x[:-2], min(x[-2], 9), min(x[-1], 9))
     shapes = [(1, *smaller[1:]) if len(x) == 4 else smaller, weight, weight[:1]]
@@ -204,7 +205,7 @@ def test_conv2d_gradcheck(isa, case):
 
 
 @pytest.mark.parametrize(("channels", "filters"), [(0, 4), (3, 0), (0, 0)])
-def test_conv2d_without_channels_sums_nothing(isa, channels, filters):
+def test_conv2d_without_channels_sums_nothing(kernels, channels, filters):
     # torch has no word on this; an empty sum is zero.
     x = torch.randn(2, channels, 5, 6, requires_grad=True)
     weight = torch.randn(filters, channels, 3, 3, requires_grad=True)

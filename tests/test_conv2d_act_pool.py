@@ -60,7 +60,7 @@ def block(case, activation, *given):
 @pytest.mark.parametrize("channels_last", [False, True], ids=["NCHW", "NHWC"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("case", CASES)
-def test_results_and_gradients(isa, case, activation, channels_last, portion):
+def test_results_and_gradients(kernels, case, activation, channels_last, portion):
     given = operands(case, channels_last=channels_last)
     expected = one_after_the_other(case, activation, *given)
     with torchconv.backends.portion_bytes(portion):
@@ -93,7 +93,7 @@ def test_exact_on_small_integers(case, dtype):
 @pytest.mark.parametrize("channels_last", [False, True], ids=["NCHW", "NHWC"])
 @pytest.mark.parametrize("case", CASES)
 def test_bits_do_not_depend_on_threads_and_weight_gradients_not_on_portions(
-    isa, case, channels_last, portion
+    kernels, case, channels_last, portion
 ):
     given = operands(case, torch.float32, channels_last)
     (expected,) = torch.autograd.grad(one_after_the_other(case, "relu", *given).sum(), given[1])

@@ -131,10 +131,3 @@ def test_operators_of_different_devices_are_refused(device):
         ops.sigmoid_backward(there, here)
     with pytest.raises(RuntimeError, match=r"mask.device == cpu \(grad_out.device\), but got cuda"):
         ops.relu_backward(here, torch.zeros(1, 2, dtype=torch.uint8), [4, 1])
-
-
-@gpu
-@pytest.mark.skipif("conv2d" in torchconv.backends.cuda_operators(), reason="it has kernels")
-def test_operators_without_cuda_kernels_say_so(device):
-    with pytest.raises(RuntimeError, match="this operator has kernels for the CPU only"):
-        torchconv.conv2d(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 3, 3))

@@ -144,7 +144,6 @@ def test_per_sample_gradients(case):
         torch.testing.assert_close([g[i] for g in grads], list(single))
 
 
-@pytest.mark.needs("conv2d", "linear")
 def test_per_sample_gradients_of_a_network_are_one_pass():
     net = network(torchconv.nn).double()
     parameters = dict(net.named_parameters())
@@ -163,7 +162,6 @@ def test_per_sample_gradients_of_a_network_are_one_pass():
         torch.testing.assert_close({k: g[i] for k, g in grads.items()}, single)
 
 
-@pytest.mark.needs("conv2d")
 @pytest.mark.parametrize("x_dim", [None, 0])
 def test_ensemble_of_networks(x_dim):
     """vmap over parameters: more output channels for an input that all share, else more groups."""

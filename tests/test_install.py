@@ -274,21 +274,34 @@ def setup(ext_modules, **_):
     (module,) = ext_modules
     print(os.environ["TORCH_CUDA_ARCH_LIST"], cpp_extension.CUDA_HOME, sep="\\n")
     print(sum(source.endswith(".cu") for source in module.sources))
+    flags = module.extra_compile_args["nvcc"]
+    print(*(flag.partition("=arch=")[2] for flag in flags if "gencode" in flag), sep=";")
 setuptools.setup = setup
 runpy.run_path("setup.py")
 """
 
 
-@pytest.mark.parametrize(("given", "taken"), [("", "8.0;9.0+PTX"), ("8.6;9.0", "8.6;9.0")])
-def test_cuda_build_settles_toolkit_and_architectures(tmp_path, given, taken):
+@pytest.mark.parametrize(
+    ("given", "taken", "codes"),
+    [
+        (
+            "",
+            "8.0;9.0+PTX",
+            {"compute_80,code=sm_80", "compute_90a,code=sm_90a", "compute_90,code=compute_90"},
+        ),
+        ("8.6;9.0", "8.6;9.0", {"compute_86,code=sm_86", "compute_90a,code=sm_90a"}),
+    ],
+)
+def test_cuda_build_settles_toolkit_and_architectures(tmp_path, given, taken, codes):
     top = tmp_path / "top"
     fake_nvcc(tmp_path / "toolkit", "13.0", top)  # as where PATH has a link to it, or a script
     command = (sys.executable, "-c", SETTLED, str(tmp_path / "toolkit"))
     output = run(*command, cwd=ROOT, env={"TORCH_CUDA_ARCH_LIST": given, "TORCHCONV_CUDA": "auto"})
-    architectures, home, kernels = output.split()[-3:]
+    architectures, home, kernels, flags = output.split()[-4:]
     assert architectures == taken
     assert home == str(top)
     assert int(kernels) == len(list(ROOT.glob("csrc/cuda/*.cu")))
+    assert set(flags.split(";")) == codes
 
 
 @pytest.mark.slow

@@ -19,14 +19,14 @@ def inputs(shape, out_features, dtype, bias, fill=torch.randn):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_linear_matches_float64(isa, dtype, bias, shape):
+def test_linear_matches_float64(kernels, dtype, bias, shape):
     given = inputs(shape, 19, dtype, bias)
     assert_matches_float64(torchconv.linear, torch.nn.functional.linear, given)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_linear_is_exact_in_any_layout(isa, dtype, layout):
+def test_linear_is_exact_in_any_layout(kernels, dtype, layout):
     x = small_integers(6, 5, 35, dtype=dtype).requires_grad_()
     weight = small_integers(21, 35, dtype=dtype).requires_grad_()
     given = [in_layout(layout, t) for t in (x, weight)]
@@ -40,7 +40,7 @@ def test_linear_is_exact_in_any_layout(isa, dtype, layout):
     assert all(torch.equal(g.double(), w) for g, w in zip(grads, wanted, strict=True))
 
 
-def test_linear_gradcheck(isa):
+def test_linear_gradcheck(kernels):
     given = inputs((2, 3, 4), 5, torch.float64, bias=True)
     assert torch.autograd.gradcheck(torchconv.linear, given)
     assert torch.autograd.gradgradcheck(torchconv.linear, given)
@@ -48,7 +48,7 @@ def test_linear_gradcheck(isa):
     assert torch.autograd.gradcheck(torchconv.linear, vector)
 
 
-def test_linear_bias_gradient_of_long_columns_keeps_its_accuracy(isa):
+def test_linear_bias_gradient_of_long_columns_keeps_its_accuracy(kernels):
     grad_out = torch.rand(200_000, 3)
     (total,) = torch.ops.torchconv.linear_backward_bias(grad_out).unsqueeze(0)
     expected = grad_out.double().sum(0)

@@ -32,7 +32,7 @@ def operand(rows, cols, transpose, dtype, fill=torch.randn):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("size", EDGES, ids=str)
 @pytest.mark.parametrize("transposes", TRANSPOSES, ids=str)
-def test_matmul_matches_float64(isa, dtype, size, transposes):
+def test_matmul_matches_float64(kernels, dtype, size, transposes):
     rows, depth, cols = size
     a = operand(rows, depth, transposes[0], dtype)
     b = operand(depth, cols, transposes[1], dtype)
@@ -44,7 +44,7 @@ def test_matmul_matches_float64(isa, dtype, size, transposes):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("size", EDGES, ids=str)
-def test_matmul_is_exact_on_small_integers(isa, dtype, size):
+def test_matmul_is_exact_on_small_integers(kernels, dtype, size):
     rows, depth, cols = size
     most = 1 if dtype in (torch.bfloat16, torch.float16) else 3
     a = small_integers(rows, depth, dtype=dtype, most=most)
@@ -87,40 +87,45 @@ def test_matmul_broadcasts_as_torch(a, b):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shapes", [((37, 70), (70, 45)), ((3, 17, 20), (20, 9))], ids=str)
-def test_matmul_backward_matches_float64(isa, dtype, shapes):
+def test_matmul_backward_matches_float64(kernels, dtype, shapes):
     given = [torch.randn(shape).to(dtype).requires_grad_() for shape in shapes]
     assert_matches_float64(torchconv.matmul, torch.matmul, given)
 
 
 @pytest.mark.parametrize(
-    ("a", "b"),
+    "operands",
     [
-        (torch.randn(20, 24)[:, ::2], torch.randn(24, 30)[1::2]),
-        (torch.randn(24, 20).t()[3:], torch.randn(24, 30)[:, ::3]),
-        (torch.randn(20, 1).expand(-1, 24), torch.randn(1, 30).expand(24, -1)),
-        (torch.randn(5, 3, 8).transpose(0, 1), torch.randn(8, 4)),
+        lambda: (torch.randn(20, 24)[:, ::2], torch.randn(24, 30)[1::2]),
+        lambda: (torch.randn(24, 20).t()[3:], torch.randn(24, 30)[:, ::3]),
+        lambda: (torch.randn(20, 1).expand(-1, 24), torch.randn(1, 30).expand(24, -1)),
+        lambda: (torch.randn(5, 3, 8).transpose(0, 1), torch.randn(8, 4)),
+        lambda: (
+            torch.randn(2, 3, 4, 2, 5, 6).permute(2, 1, 3, 0, 5, 4),
+            torch.randn(1, 2, 2, 5, 7),
+        ),
     ],
-    ids=["steps", "transposed", "expanded", "permuted-batch"],
+    ids=["steps", "transposed", "expanded", "permuted-batch", "four-batch-dimensions"],
 )
-def test_matmul_takes_any_strides(isa, a, b):
+def test_matmul_takes_any_strides(kernels, operands):
+    a, b = operands()
     torch.testing.assert_close(torchconv.matmul(a, b), a @ b)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("depth", [4096, 4097, 9001])
-def test_matmul_is_exact_over_several_spans(isa, dtype, depth):
+def test_matmul_is_exact_over_several_spans(kernels, dtype, depth):
     a = small_integers(7, depth, dtype=dtype, most=1)
     b = small_integers(depth, 5, dtype=dtype, most=1)
     assert torch.equal(torchconv.matmul(a, b), (a.double() @ b.double()).to(dtype))
 
 
-def test_matmul_long_sums_keep_their_accuracy(isa):
+def test_matmul_long_sums_keep_their_accuracy(kernels):
     a, b = torch.rand(3, 200_000), torch.rand(200_000, 2)
     assert_sum_close(torchconv.matmul(a, b), a.double() @ b.double(), a.double() @ b.double())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_matmul_accumulates_16_bit_types_in_float32(isa, dtype):
+def test_matmul_accumulates_16_bit_types_in_float32(kernels, dtype):
     a = torch.full((1, 4096), 1.0, dtype=dtype)
     assert torchconv.matmul(a, a.t()).item() == 4096
     if dtype == torch.float16:
@@ -128,14 +133,14 @@ def test_matmul_accumulates_16_bit_types_in_float32(isa, dtype):
         assert torchconv.matmul(values, torch.ones(3, 1, dtype=dtype)).item() == 60000
 
 
-def test_matmul_row_does_not_depend_on_other_rows_or_threads(isa):
+def test_matmul_row_does_not_depend_on_other_rows_or_threads(kernels):
     a, b = torch.randn(200, 700), torch.randn(700, 300)
     whole = same_on_any_threads(lambda: torchconv.matmul(a, b))
     assert torch.equal(torchconv.matmul(a[7:8], b), whole[7:8])
     assert torch.equal(torchconv.matmul(a[50:], b[:, 5:]), whole[50:, 5:])
 
 
-def test_matmul_gradcheck(isa):
+def test_matmul_gradcheck(kernels):
     a = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
     b = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(torchconv.matmul, (a, b))

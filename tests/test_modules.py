@@ -116,7 +116,6 @@ def test_functional_call(device, name):
     ],
     ids=["LazyConv2d", "LazyConv2d-unbatched", "LazyLinear", "LazyLinear-vector"],
 )
-@pytest.mark.needs("conv2d", "linear")
 def test_lazy_layers(device, lazy, arguments, shape):
     built = []
     for library in (torchconv.nn, torch.nn):
@@ -133,7 +132,6 @@ def test_lazy_layers(device, lazy, arguments, shape):
     torch.testing.assert_close(ours.state_dict(), native.state_dict())
 
 
-@pytest.mark.needs("conv2d", "linear")
 def test_first_call_of_a_lazy_layer_is_ours(device):
     """Padding on four sides is beyond torch's own LazyConv2d."""
     layer = torchconv.nn.LazyConv2d(6, 3, padding=(1, 2, 0, 1))
@@ -191,7 +189,6 @@ def test_conversion_to_another_dtype(device, name, dtype):
     torch.testing.assert_close(out, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.needs("conv2d", "linear")
 def test_batch_norm_is_folded_into_the_layer(device):
     """torch's helpers know the layers by their attributes."""
     for layer, norm, fuse, shape in (
@@ -205,7 +202,6 @@ def test_batch_norm_is_folded_into_the_layer(device):
         torch.testing.assert_close(fused(x), net(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.needs("linear")
 def test_checkpointing_and_weight_sharing(device):
     shared = torchconv.nn.Linear(4, 4)
     net, x = torch.nn.Sequential(shared, torchconv.nn.Sigmoid(), shared), torch.randn(3, 4)

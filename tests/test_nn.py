@@ -83,7 +83,6 @@ def test_layer_can_be_copied_and_saved(device, name, args, kwargs):
         torch.testing.assert_close(twin(x.clone()), layer(x.clone()), rtol=0, atol=0)
 
 
-@pytest.mark.needs("matmul")
 def test_matmul_layer(device):
     a, b = torch.randn(3, 4), torch.randn(4, 5)
     torch.testing.assert_close(torchconv.nn.MatMul()(a, b), a @ b)
@@ -108,7 +107,6 @@ def test_matmul_layer(device):
         ),  # 8 wide: (3 - 1) * 3 + 3 - 8 = 1; 9 high: (3 - 1) * 3 + 3 - 9 = 0
     ],
 )
-@pytest.mark.needs("conv2d")
 def test_conv2d_pads_in_ways_that_torch_does_not(device, mode, padding, stride, amounts):
     layer = torchconv.nn.Conv2d(4, 6, 3, stride, padding, padding_mode=mode)
     x = torch.randn(2, 4, 9, 8)
@@ -142,7 +140,6 @@ def test_conv2d_refuses_bad_arguments_at_once(kwargs, error, message):
         torchconv.nn.Conv2d(4, 6, 3, **kwargs)
 
 
-@pytest.mark.needs("conv2d")
 def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input(device):
     layer = torchconv.nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect")
     with pytest.raises(TypeError, match="conv2d: expected x to be a Tensor, but got list"):
@@ -154,7 +151,6 @@ def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input(device):
 @pytest.mark.parametrize("act", ["relu", "sigmoid", None])
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("padding", [1, (2, 1), (1, 2, 0, 0), "same", "valid"])
-@pytest.mark.needs("conv2d", "conv2d_act_pool")
 def test_block_computes_what_its_layers_compute(device, act, mode, padding):
     options = {"stride": 2, "padding": padding, "padding_mode": mode, "dtype": torch.float64}
     pool = torchconv.PoolWindow((2, 1), stride=1, ceil_mode=True)
@@ -174,7 +170,6 @@ def test_block_computes_what_its_layers_compute(device, act, mode, padding):
     torch.testing.assert_close(*results)
 
 
-@pytest.mark.needs("conv2d_act_pool")
 def test_block_is_a_conv2d_with_two_arguments_more(device):
     torch.manual_seed(1)
     block = torchconv.nn.ConvActPool2d(4, 6, 3, 2, "same", 2, 2, False, "reflect", pool=(2, 1))
@@ -250,7 +245,6 @@ def test_relu_in_place_under_transforms(device, nn):
     assert torch.equal(torch.func.grad(lambda x: overwritten(x).sum())(x), 2.0 * (x > 0))
 
 
-@pytest.mark.needs("conv2d", "linear")
 def test_network_takes_the_weights_of_its_twin(device):
     def network(nn):
         return torch.nn.Sequential(

@@ -45,7 +45,6 @@ def test_flops(device, case):
     assert forward == native or native == 0  # as for a product of two vectors
 
 
-@pytest.mark.needs("conv2d")
 def test_flops_of_a_layer_by_hand(device):
     """8 x 5 x 6 x 6 outputs, each a sum of 3 x 3 x 3 products."""
     layer, x = torchconv.nn.Conv2d(3, 5, 3), torch.randn(8, 3, 8, 8, requires_grad=True)
@@ -79,7 +78,6 @@ def layered(**conv):
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("padding", [1, "same", (2, 1, 0, 1)])
-@pytest.mark.needs("conv2d", "linear")
 def test_symbolic_trace_of_layers(device, mode, padding):
     net, x = layered(padding=padding, padding_mode=mode), torch.randn(2, 3, 8, 8)
     expected = net(x)
@@ -90,7 +88,6 @@ def test_symbolic_trace_of_layers(device, mode, padding):
     torch.testing.assert_close(traced(other), net(other))
 
 
-@pytest.mark.needs("conv2d", "linear")
 def test_traced_layers_can_be_saved_and_loaded_elsewhere(device, tmp_path):
     """A GraphModule is saved as code, which a process without torchconv imported must find."""
     net, x = layered(padding=1), torch.randn(2, 3, 8, 8)
@@ -105,7 +102,6 @@ def test_traced_layers_can_be_saved_and_loaded_elsewhere(device, tmp_path):
     torch.testing.assert_close(torch.load(tmp_path / "out.pt"), expected)
 
 
-@pytest.mark.needs("conv2d")
 def test_make_fx_shows_the_operators(device):
     case = PLAIN["conv2d"]
     graph = torch.fx.experimental.proxy_tensor.make_fx(case.ours)(*case.inputs()).graph

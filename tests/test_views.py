@@ -103,7 +103,6 @@ def test_a_wrapper_that_left_its_transform_is_still_a_tensor(case):
     torch.testing.assert_close(out, case.ours(*given))
 
 
-@pytest.mark.needs("conv2d")
 def test_channels_last_is_kept_through_a_network():
     net = torch.nn.Sequential(
         torchconv.nn.Conv2d(3, 8, 3, padding=1), torchconv.nn.ReLU(), torchconv.nn.MaxPool2d(2),

@@ -1,4 +1,4 @@
-"""Which kernels run: instruction sets, algorithms of conv2d and huge pages.
+"""Which kernels run: instruction sets, algorithms of conv2d, kernels of GPUs and huge pages.
 
 Choices hold for the whole process, for all its threads. Until one is made, the environment decides:
 ``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``, ``TORCHCONV_ALLOW_WINOGRAD=0``,
@@ -155,8 +155,56 @@ def conv2d_algorithm(name: str) -> AbstractContextManager[None]:
     return _set_for_a_while(_C.get_conv2d_algorithm, _C.set_conv2d_algorithm, name)
 
 
+_CUDA_CHOICES = ("algorithm", "tile", "float32")
+
+
+def cuda_kernels(
+    algorithm: str | None = None, tile: str | None = None, float32: str | None = None
+) -> AbstractContextManager[None]:
+    """Runs a block in which GPUs take certain kernels where they can.
+
+    Meant for tests and for measurements, like :func:`conv2d_algorithm`. An argument that is None
+    stays as it was.
+
+    Args:
+        algorithm: Of conv2d and its gradients: ``automatic``; ``product``, a product of matrices
+            that are never made; ``direct``, for groups of few channels.
+        tile: What a block of threads computes of a product: ``automatic``, ``128x128`` (for tensors
+            that can be loaded by 16 bytes), ``128x64`` or ``64x64``.
+        float32: How float32 is multiplied: ``automatic``; ``tf32``; ``tf32x3``, in three products
+            of TF32, which together are as accurate as float32; ``fma``, by multiply-adds.
+            Automatically, TF32 is taken where torch would: as
+            ``torch.backends.cudnn.allow_tf32`` says for convolutions and
+            ``torch.backends.cuda.matmul.allow_tf32`` for products of matrices.
+
+    Raises:
+        ValueError: If there is no such choice.
+
+    Example:
+        >>> with torchconv.backends.cuda_kernels(float32="fma"):
+        ...     pass
+    """
+    chosen = {
+        name: value
+        for name, value in zip(_CUDA_CHOICES, (algorithm, tile, float32), strict=True)
+        if value is not None
+    }
+
+    def read() -> dict[str, str]:
+        return {name: _C.get_cuda_choice(name) for name in _CUDA_CHOICES}
+
+    def write(choices: dict[str, str]) -> None:
+        for name, value in choices.items():
+            try:
+                _C.set_cuda_choice(name, value)
+            except ValueError as error:
+                raise ValueError(f"cuda_kernels: {name}: {error}") from None
+
+    return _set_for_a_while(read, write, chosen)
+
+
 class Conv2dPlan(NamedTuple):
-    """How one kernel of a convolution works.
+    """How one kernel of a convolution works on the CPU.
 
     Attributes:
         algorithm: One of those of :func:`conv2d_algorithm`; ``none`` where a tensor is empty.
@@ -181,6 +229,32 @@ class Conv2dPlan(NamedTuple):
     scratch_bytes: int
 
 
+class Conv2dCudaPlan(NamedTuple):
+    """How one kernel of a convolution works on a GPU.
+
+    Attributes:
+        algorithm: One of those of :func:`cuda_kernels`; ``none`` where a tensor is empty.
+        arithmetic: ``bf16``, ``f16`` or ``f64`` on tensor cores, or one of the ways to multiply
+            float32; empty for ``direct``.
+        tile: What a block of threads computes at a time: rows (pixels; output channels, for the
+            gradient of the weight) by columns.
+        chunks: Parts into which a sum is cut, which are added in order.
+        launches: Kernels that are started; for the gradient of the input, each has the pixels
+            that leave the same remainders when divided by the strides.
+        workspace_bytes: Memory for parts of sums.
+    """
+
+    algorithm: str
+    arithmetic: str
+    tile: str
+    chunks: int
+    launches: int
+    workspace_bytes: int
+
+
+_H200 = (132, 90)  # processors, compute capability
+
+
 def explain_conv2d(
     x: Tensor,
     weight: Tensor,
@@ -188,8 +262,9 @@ def explain_conv2d(
     padding: int | Sequence[int] | str = 0,
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-) -> dict[str, Conv2dPlan]:
-    """Says how a convolution and its gradients would be computed on the CPU now.
+    device: str | torch.device | None = None,
+) -> dict[str, Conv2dPlan] | dict[str, Conv2dCudaPlan]:
+    """Says how a convolution and its gradients would be computed now.
 
     Args:
         x: ``Tensor[batch, in_channels, height, width]`` on any device, ``meta``, too: only sizes,
@@ -199,9 +274,12 @@ def explain_conv2d(
         padding: As for :func:`torchconv.conv2d`.
         dilation: As for :func:`torchconv.conv2d`.
         groups: As for :func:`torchconv.conv2d`.
+        device: Where it would be computed; where ``x`` is, if None. ``"cuda"`` needs no GPU: if
+            there is none, one like an H200 is assumed.
 
     Returns:
-        The plans of ``forward``, ``backward_input`` and ``backward_weight``.
+        The plans of ``forward``, ``backward_input`` and ``backward_weight``:
+        :class:`Conv2dCudaPlan` for a GPU, else :class:`Conv2dPlan`.
 
     Raises:
         RuntimeError: If shapes, dtypes or sizes do not fit together.
@@ -211,11 +289,16 @@ def explain_conv2d(
         >>> x, weight = torch.randn(8, 64, 56, 56), torch.randn(64, 64, 3, 3)
         >>> torchconv.backends.explain_conv2d(x, weight, padding=1)["forward"].algorithm
         'winograd_4x4'
+        >>> x, weight = x.bfloat16(), weight.bfloat16()
+        >>> plans = torchconv.backends.explain_conv2d(x, weight, padding=1, device="cuda")
+        >>> plans["forward"].arithmetic
+        'bf16'
     """
     from torchconv.ops._arguments import check_tensors, conv_padding, integer, pair
 
     op = "explain_conv2d"
     check_tensors(op, x=x, weight=weight)
+    where = x.device if device is None else torch.device(device)
     x, weight = (torch.empty_like(t, device="meta") for t in (x, weight))
     strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
     amounts = conv_padding(op, padding, x.shape, weight.shape, strides, dilations)
@@ -223,9 +306,22 @@ def explain_conv2d(
     out = torch.ops.torchconv.conv2d(x, weight, None, strides, amounts, dilations, groups)
     sizes = [*x.shape, *weight.shape[:1], *weight.shape[2:], *strides, *amounts, *dilations, groups]
     channels_last = out.stride(1) == 1 and out.stride(3) != 1
+    sizes += out.shape[2:]
+    if where.type == "cuda":
+        dtype = str(x.dtype).removeprefix("torch.")
+        cuda = _C.explain_conv2d_cuda(sizes, dtype, channels_last, *_gpu(where))
+        named = (Conv2dCudaPlan(*plan) for plan in cuda)
+        return dict(zip(_CONV2D_KERNELS, named, strict=True))
     is_bf16 = x.dtype == torch.bfloat16
-    plans = _C.explain_conv2d([*sizes, *out.shape[2:]], x.element_size(), is_bf16, channels_last)
+    plans = _C.explain_conv2d(sizes, x.element_size(), is_bf16, channels_last)
     return dict(zip(_CONV2D_KERNELS, (Conv2dPlan(*plan) for plan in plans), strict=True))
+
+
+def _gpu(device: torch.device) -> tuple[int, int]:
+    if not torch.cuda.is_available():
+        return _H200
+    found = torch.cuda.get_device_properties(device)
+    return found.multi_processor_count, 10 * found.major + found.minor
 
 
 def winograd(allow: bool | None = None, strict: bool | None = None) -> AbstractContextManager[None]:

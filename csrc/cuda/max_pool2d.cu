@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 
 #include "cuda/max_pool2d.cuh"
+#include "cuda/max_pool2d.h"
 #include "cuda/max_pool2d_backward.cuh"
 #include "cuda/max_pool2d_places.cuh"
 #include "cuda/register.cuh"
@@ -102,6 +103,19 @@ struct Cuda {
 };
 
 }  // namespace
+
+namespace cuda {
+
+void max_pool2d_into(const at::Tensor& out, const at::Tensor& offsets, const at::Tensor& x,
+                     const Pool2dShape& s) {
+  MaxPool2dEntries<Cuda>::compute(s, x, out, offsets);
+}
+void max_pool2d_backward_into(const at::Tensor& grad_x, const at::Tensor& grad_out,
+                              const at::Tensor& offsets, const Pool2dShape& s) {
+  MaxPool2dEntries<Cuda>::compute_backward(s, grad_x, grad_out, offsets);
+}
+
+}  // namespace cuda
 
 TORCHCONV_CUDA_LIBRARY(m) { MaxPool2dEntries<Cuda>::register_in(m); }
 

@@ -4,6 +4,7 @@
 #include "activation_checks.h"
 #include "cuda/elementwise.cuh"
 #include "cuda/register.cuh"
+#include "cuda/sigmoid.h"
 #include "exp_terms.h"
 #include "typed.h"
 
@@ -108,19 +109,29 @@ struct SigmoidBackward {
   }
 };
 
+}  // namespace
+
+namespace cuda {
+
+void sigmoid_into(const at::Tensor& out, const at::Tensor& x) {
+  with_float_type(out.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    const Elementwise<T, Sigmoid, 1> body{{data_of<const T>(x)}, data_of<T>(out), out.numel()};
+    launch(out, body, body.items());
+  });
+}
+
+}  // namespace cuda
+
 // ---- entries -----------------------------------------------------------------------------------
+
+namespace {
 
 at::Tensor sigmoid_cuda(const at::Tensor& x) {
   const at::ScalarType dtype = check_sigmoid(x);
   const at::Tensor input = x.scalar_type() == dtype ? x : x.to(dtype);
   const at::Tensor out = dense_like(input);
-  const at::Tensor from = cuda::laid_out_as(input, out);
-  with_float_type(dtype, [&](auto type) {
-    using T = decltype(type);
-    const cuda::Elementwise<T, Sigmoid, 1> body{
-        {data_of<const T>(from)}, data_of<T>(out), out.numel()};
-    cuda::launch(out, body, body.items());
-  });
+  cuda::sigmoid_into(out, cuda::laid_out_as(input, out));
   return out;
 }
 

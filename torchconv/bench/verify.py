@@ -11,8 +11,9 @@ four times the bound. TF32 rounds the factors of a product to 11 bits, which eac
 Winograd's algorithm transforms a tile of an image as a whole, so that an element may get the errors
 of its neighbours: there, four times the largest bound of a plane is one.
 
-float64 is slow. Of a large shape a smaller batch is verified, of at least two samples: samples go
-through the same kernels one by one. A product of matrices is always verified whole.
+float64, torch's on the same device, is slow. Of a large shape a smaller batch is verified, of at
+least two samples: samples go through the same kernels one by one. A product of matrices is always
+verified whole.
 """
 
 import math
@@ -68,7 +69,7 @@ class _Truth:
         info = torch.finfo(actual.dtype)
         # Below the normal numbers, results are multiples of the smallest one of all.
         slack = info.smallest_normal * info.eps
-        distance = ((actual.double().cpu() - self.value).abs() - slack).clamp_min(0)
+        distance = ((actual.double() - self.value).abs() - slack).clamp_min(0)
         return (distance / unit.clamp_min(1e-300)).max().item()
 
 
@@ -81,7 +82,7 @@ class _CoarseTruth:
 
     def error(self, actual: Tensor) -> float:
         """The norm of the difference, relative to the gradient's own."""
-        return ((actual.double().cpu() - self.value).norm() / self.value.norm()).item()
+        return ((actual.double() - self.value).norm() / self.value.norm()).item()
 
     def excess(self, actual: Tensor) -> float:
         """The same, in units of what is let through."""
@@ -105,7 +106,7 @@ def verify(
     Args:
         case: The shape, of which only a part may be taken.
         dtype: The type in which it is computed.
-        device: Where it is computed; float64 always on the CPU.
+        device: Where it is computed, float64, too.
         layouts: Memory formats of the arguments.
         tf32: Whether products of float32 may be those of TF32.
 
@@ -113,16 +114,17 @@ def verify(
         The largest errors of both sides, and what is wrong with ours.
     """
     case = affordable(case)
-    given = [t.to(dtype) for t in case.tensors()]
+    with torch.device(device):
+        given = [t.to(dtype) for t in case.tensors()]
+        grad_out = torch.randn(case.native(*(t.to("meta") for t in given)).shape).to(dtype)
     wanted = case.wants_gradient()
     doubles = [t.double() for t in given]
-    grad_out = torch.randn(case.native(*(t.to("meta") for t in given)).shape).to(dtype)
     values = derive(case.native, doubles, wanted, grad_out.double())
     sizes = case.magnitudes(doubles, grad_out.double())
     factors = _TF32 if tf32 and dtype == torch.float32 else 0.0
     truths: list[_Truth | _CoarseTruth] = [
         _Truth(value, size, size if case.rounds_terms else value.abs(), tiled, factors)
-        for value, size, tiled in zip(values, sizes, case.tiled(dtype), strict=True)
+        for value, size, tiled in zip(values, sizes, case.tiled(dtype, device), strict=True)
     ]
     if case.selects:
         truths[1:] = [_CoarseTruth(value, most_detours(dtype, tf32)) for value in values[1:]]
@@ -130,8 +132,8 @@ def verify(
     names = ["result", *gradients]
     errors = {step: dict.fromkeys(("ours", "native"), 0.0) for step in _STEPS}
     for layout in layouts:
-        arranged = [arrange(t.to(device), layout) for t in given]
-        grad = arrange(grad_out.to(device), layout)
+        arranged = [arrange(t, layout) for t in given]
+        grad = arrange(grad_out, layout)
         native = derive(case.native, arranged, wanted, grad)
         try:
             ours = derive(case.ours, arranged, wanted, grad)

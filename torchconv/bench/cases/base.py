@@ -133,7 +133,12 @@ class Case(ABC):
         """
         return derive(self.native, [t.abs() for t in given], self.wants_gradient(), grad_out.abs())
 
-    def tiled(self, dtype: torch.dtype) -> list[bool]:
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is convolved on its own."""
+        return False
+
+    def tiled(self, dtype: torch.dtype, device: str) -> list[bool]:
         """Of out and of each gradient: whether ours computes tiles of images as a whole."""
         return [False] * (1 + sum(self.wants_gradient()))
 

@@ -83,10 +83,15 @@ class Conv(Case):
         """A first layer gets no gradient of x: nobody trains the images."""
         return [self.in_channels > 4, True, True]
 
-    def tiled(self, dtype: torch.dtype) -> list[bool]:
+    @property
+    def depthwise(self) -> bool:
+        """Whether there are as many groups as channels, and several."""
+        return self.groups == self.in_channels > 1
+
+    def tiled(self, dtype: torch.dtype, device: str) -> list[bool]:
         """Where the plan is to take Winograd's algorithm."""
         x, weight = (torch.empty(s, dtype=dtype, device="meta") for s in self._shapes)
-        plans = torchconv.backends.explain_conv2d(x, weight, *self._geometry)
+        plans = torchconv.backends.explain_conv2d(x, weight, *self._geometry, device=device)
         forward, grad_x, grad_weight = ("winograd" in p.algorithm for p in plans.values())
         wanted = zip(self.wants_gradient(), (grad_x, grad_weight, False), strict=True)
         return [forward, *(tiled for wants, tiled in wanted if wants)]

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from torchconv.bench.cases import CASES
 from torchconv.bench.cells import LAYOUT_NAMES
 from torchconv.bench.gpu.times import Table
 from torchconv.bench.report import step_name
@@ -16,8 +17,8 @@ class Goal:
 
     ``what`` is ``ratio``, native's time divided by ours; ``copy``, our bytes per second divided by
     those of a copy; or ``saved``, the bytes that native keeps for backward divided by those that
-    ours keeps. The figure is the geometric mean over the rows of the table; of ``saved`` it is the
-    least one.
+    ours keeps. The figure is the geometric mean over the rows of the table, or over its depthwise
+    convolutions alone; of ``saved`` it is the least one.
     """
 
     operator: str
@@ -26,13 +27,26 @@ class Goal:
     what: str
     least: float
     layout: str = ""
+    tf32: bool = False
+    depthwise: bool = False
 
     @property
     def name(self) -> str:
         """What reports call it."""
         what = {"ratio": "native/ours", "copy": "of copy", "saved": "saved, native/ours"}[self.what]
+        operator = f"{self.operator} depthwise" if self.depthwise else self.operator
+        dtype = f"{self.dtype} TF32" if self.tf32 else self.dtype
         layout = f" {LAYOUT_NAMES[self.layout]}" if self.layout else ""
-        return f"{self.operator} {step_name(self.operator, self.step)} {self.dtype}{layout}, {what}"
+        return f"{operator} {step_name(self.operator, self.step)} {dtype}{layout}, {what}"
+
+    def is_of(self, table: Table) -> bool:
+        """Whether it is a figure of this table."""
+        asked = self.operator, self.dtype, self.tf32
+        return (table.operator, table.dtype, table.tf32) == asked
+
+    def counts(self, row: Row) -> bool:
+        """Whether a row of its table is one of those that it looks at."""
+        return not self.depthwise or CASES[row.operator].parse(row.shape).depthwise
 
     def value(self, table: Table, row: Row) -> float:
         """That of one row; NaN where it has not been measured."""
@@ -71,6 +85,20 @@ class Outcome:
 
 
 _FLOATS = ("float32", "bfloat16", "float16")
+# Products: what is multiplied, the least ratio, and of which part of its table.
+_RATIOS: list[tuple[str, str, float, dict[str, Any]]] = [
+    ("conv", "bfloat16", 0.8, {"layout": "channels_last"}),
+    ("conv", "bfloat16", 1.1, {"layout": "contiguous"}),
+    ("conv", "float32", 0.8, {"tf32": True}),
+    ("conv", "float32", 1.0, {}),
+    ("conv", "float64", 1.0, {}),
+    ("conv", "bfloat16", 1.3, {"depthwise": True}),
+    ("conv", "float32", 1.3, {"depthwise": True}),
+    ("linear", "bfloat16", 0.85, {}),
+    ("linear", "float32", 0.8, {"tf32": True}),
+    ("matmul", "bfloat16", 0.85, {}),
+    ("matmul", "float32", 0.8, {"tf32": True}),
+]
 GOALS = [
     *(
         Goal(operator, dtype, step, what, least)
@@ -85,6 +113,11 @@ GOALS = [
         for layout in ("contiguous", "channels_last")
     ),
     *(Goal("pool", dtype, "training", "saved", 5.0) for dtype in ("float32", "bfloat16")),
+    *(
+        Goal(operator, dtype, step, "ratio", least, **of)
+        for operator, dtype, least, of in _RATIOS
+        for step in ("forward", "training")
+    ),
 ]
 
 
@@ -93,8 +126,9 @@ def outcome(goal: Goal, tables: list[Table]) -> Outcome:
     found = [
         (goal.value(table, row), row)
         for table in tables
-        if (table.operator, table.dtype, table.tf32) == (goal.operator, goal.dtype, False)
+        if goal.is_of(table)
         for row in table.rows
+        if goal.counts(row)
     ]
     found = [(value, row) for value, row in found if not math.isnan(value)]
     if not found:

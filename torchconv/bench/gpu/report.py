@@ -14,12 +14,13 @@ from torchconv.bench.gpu.times import Table
 _SHOWN = 8  # rows that failed
 
 LEGEND = """\
-found: the geometric mean over the rows of a table, of what is saved for backward the least; worst:
-the row that is farthest from the goal. native/ours: torch's time divided by ours, or the bytes that
-it keeps for backward divided by those that ours keeps. of copy: the bytes that a kernel must move,
-divided by our time and by those that a copy of a large tensor moves in a second. fwd+bwd: forward
-and backward; NCHW: contiguous tensors; NHWC: channels_last. Times are those of calls in a CUDA
-graph, on sets of arguments that are together larger than twice the L2 cache."""
+found: the geometric mean over the rows of a table, or over its depthwise convolutions; of what is
+saved for backward the least; worst: the row that is farthest from the goal. native/ours: torch's
+time divided by ours, or the bytes that it keeps for backward divided by those that ours keeps. of
+copy: the bytes that a kernel must move, divided by our time and by those that a copy of a large
+tensor moves in a second. fwd+bwd: forward and backward; NCHW: contiguous tensors; NHWC:
+channels_last. Times are those of calls in a CUDA graph, on sets of arguments that are together
+larger than twice the L2 cache."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from torchconv.bench import files
 from torchconv.bench.gpu import process
+from torchconv.bench.gpu.shapes import shapes
 from torchconv.bench.report import step_name
 from torchconv.bench.results import STEPS, Row, geometric_mean
 
@@ -19,15 +20,20 @@ NAMES = {
     "pool": "max_pool2d", "sigmoid": "sigmoid", "relu": "relu",
     "conv": "conv2d", "linear": "linear", "matmul": "matmul", "block": "conv2d_act_pool",
 }  # fmt: skip
+TF32 = "TF32"  # of float32; float32 alone is as accurate as it should be
 _DTYPES = {
     "pool": ("float32", "bfloat16"),
     "sigmoid": ("float32", "bfloat16", "float16"),
     "relu": ("float32", "bfloat16", "float16"),
+    "conv": ("float32", TF32, "bfloat16", "float64"),
+    "linear": ("float32", TF32, "bfloat16"),
+    "matmul": ("float32", TF32, "bfloat16"),
+    "block": (TF32, "bfloat16"),
 }
-_SIZES = [f"size={2**power}" for power in (25, 26, 28)]  # results are larger than the cache
 _DEVICE = "cuda"
-_SECONDS = 0.1  # for each measurement
-_FEW, _MANY = 1, 4  # how a table's share of the time compares with others'
+_SECONDS = 0.05  # for each measurement: some graphs of 2 ms each
+# How a table's share of the time compares with others'.
+_WEIGHTS = {"pool": 4, "sigmoid": 1, "relu": 1, "conv": 5, "linear": 2, "matmul": 2, "block": 3}
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,14 @@ class Asked:
     @property
     def weight(self) -> int:
         """How long it takes, beside others."""
-        return _FEW if self.operator in ("sigmoid", "relu") else _MANY
+        return _WEIGHTS[self.operator]
 
     def command(self, path: Path) -> list[str]:
         """What measures it, and leaves a file."""
         words = [sys.executable, "-m", "torchconv.bench", self.operator, "--device", _DEVICE]
         words += ["--dtype", self.dtype, "--seconds", str(_SECONDS), "--save", str(path)]
-        if self.operator in ("sigmoid", "relu"):
-            words += [word for size in _SIZES for word in ("--shape", size)]
+        for shape in shapes(self.operator, self.dtype):
+            words += ["--shape", shape]
         return [*words, "--tf32"] if self.tf32 else words
 
 
@@ -95,13 +101,12 @@ class Table:
 
 def asked(available: list[str]) -> list[Asked]:
     """The tables of the operators that have CUDA kernels, by their names in torchconv."""
-    found = []
-    for operator, name in NAMES.items():
-        if name in available and operator in _DTYPES:
-            found += [Asked(operator, dtype) for dtype in _DTYPES[operator]]
-        elif name in available:
-            found += [Asked(operator, "float32", tf32) for tf32 in (False, True)]
-    return found
+    return [
+        Asked(operator, "float32" if dtype == TF32 else dtype, dtype == TF32)
+        for operator, name in NAMES.items()
+        if name in available
+        for dtype in _DTYPES[operator]
+    ]
 
 
 def absent(available: list[str]) -> list[str]:

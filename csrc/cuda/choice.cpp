@@ -1,0 +1,36 @@
+#include "cuda/choice.h"
+
+#include <stdexcept>
+
+namespace torchconv::cuda {
+
+void Choice::force(const std::string& name) {
+  std::string known;
+  for (size_t i = 0; i < names_.size(); ++i) {
+    if (name == names_[i]) return index_.store(static_cast<int>(i));
+    known += (i == 0 ? "" : ", ") + names_[i];
+  }
+  throw std::invalid_argument("expected one of " + known + ", but got '" + name + "'");
+}
+
+Choice& algorithm_choice() {
+  static Choice algorithm({"automatic", "product", "direct"});
+  return algorithm;
+}
+Choice& tile_choice() {
+  static Choice tile({"automatic", "128x128", "128x64", "64x64"});
+  return tile;
+}
+Choice& float32_choice() {
+  static Choice float32({"automatic", "tf32", "tf32x3", "fma"});
+  return float32;
+}
+
+Choice& choice(const std::string& what) {
+  if (what == "algorithm") return algorithm_choice();
+  if (what == "tile") return tile_choice();
+  if (what == "float32") return float32_choice();
+  throw std::invalid_argument("expected algorithm, tile or float32, but got '" + what + "'");
+}
+
+}  // namespace torchconv::cuda

@@ -1,0 +1,21 @@
+// What plans have to know of a GPU.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace torchconv::cuda {
+
+struct Device {
+  int processors;
+  int capability;  // 90 for compute capability 9.0
+};
+
+#ifdef __CUDACC__
+/// Of a tensor.
+Device gpu_of(const at::Tensor& tensor);
+#else
+/// The host plays one with as many processors as an H200 has.
+inline Device gpu_of(const at::Tensor&) { return {132, 90}; }
+#endif
+
+}  // namespace torchconv::cuda

@@ -1,0 +1,24 @@
+// Which direct kernel with columns in its lanes a window takes.
+#include "cuda/direct_columns.cuh"
+
+#include "cuda/direct_kernels.cuh"
+
+namespace torchconv::cuda {
+
+template <class T>
+bool correlate_columns(const at::Tensor& on, const DirectArgs<T, T, int64_t>& args) {
+  return with_any_window<T>(args.rows, args.cols, [&](auto window) {
+    using W = decltype(window);
+    with_pack<T, W>(DirectColumns<T, W, 1>::common(args), [&](auto pack) {
+      const DirectColumns<T, W, decltype(pack)::value> body(args);
+      launch(on, body, body.items());
+    });
+  });
+}
+
+template bool correlate_columns(const at::Tensor&, const DirectArgs<float, float, int64_t>&);
+template bool correlate_columns(const at::Tensor&, const DirectArgs<double, double, int64_t>&);
+template bool correlate_columns(const at::Tensor&, const DirectArgs<bf16, bf16, int64_t>&);
+template bool correlate_columns(const at::Tensor&, const DirectArgs<f16, f16, int64_t>&);
+
+}  // namespace torchconv::cuda

@@ -1,0 +1,128 @@
+// Which kernel a product takes, for one kind of arithmetic: included by product_<kind>.cu.
+#pragma once
+
+#include "cuda/product_pooled.cuh"
+
+namespace torchconv::cuda {
+
+/// Adds the parts of sums in order, to what is carried on from earlier ones; a few at a time, so
+/// that their errors stay few, too.
+template <class T>
+struct AddChunks {
+  using Sum = Accumulator<T>;
+  static constexpr int kAtATime = 16;
+
+  ProductArgs<T> args;
+  ProductShape shape;
+  int64_t chunks;
+  const Sum* partial;
+  Carry carry;
+  Divider<int64_t> by_column, by_row;
+
+  TORCHCONV_ANYWHERE void operator()(int64_t item) const {
+    const int64_t all = shape.items * shape.rows * shape.columns;
+    Sum* const carried = static_cast<Sum*>(carry.sums) + item;
+    Sum sum = carry.first ? 0 : *carried;
+    for (int64_t chunk = 0; chunk < chunks; chunk += kAtATime) {
+      Sum some = 0;
+#pragma unroll
+      for (int i = 0; i < kAtATime; ++i) {
+        if (chunk + i < chunks) some += partial[(chunk + i) * all + item];
+      }
+      sum += some;
+    }
+    if (!carry.last) {
+      *carried = sum;
+      return;
+    }
+    const int64_t column = by_column.divide(&item), row = by_row.divide(&item);
+    const Steps batch = steps_of(args.batch, item);
+    if (args.bias != nullptr) sum += widen(args.bias[batch.bias + column * args.bias_step]);
+    narrow(sum, args.out + batch.out + args.out_rows(int32_t(row)).offset +
+                    args.out_columns(int32_t(column)).offset);
+  }
+};
+
+/// Calls fn(true or false as a type) for both.
+template <class Fn>
+void with_flags(bool first, bool second, const Fn& fn) {
+  using Yes = std::true_type;
+  using No = std::false_type;
+  if (first) {
+    second ? fn(Yes(), Yes()) : fn(Yes(), No());
+  } else {
+    second ? fn(No(), Yes()) : fn(No(), No());
+  }
+}
+
+template <class Math, int rows, int columns>
+void launch_tiles(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
+                  const ProductPlan& plan, int64_t chunk_step) {
+  with_flags(args.rows.along_sum, args.columns.along_sum, [&](auto rows_along, auto columns_along) {
+    using Kernel = ProductKernel<Math, rows, columns, rows_along.value, columns_along.value>;
+    const TileOrder order(args.shape(), {rows, columns}, plan.chunks);
+    const Kernel kernel{args, order, int32_t(plan.chunk_terms), chunk_step};
+    launch_blocks(on, kernel, order.tiles());
+  });
+}
+
+template <class Math>
+void launch_whole(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
+                  const ProductPlan& plan, int64_t chunk_step) {
+  if constexpr (Math::kLarge) {
+    if (plan.tile == TileSize::k128x128)
+      return launch_tiles<Math, 128, 128>(on, args, plan, chunk_step);
+  }
+  if constexpr (Math::kMedium) {
+    if (plan.tile == TileSize::k128x64)
+      return launch_tiles<Math, 128, 64>(on, args, plan, chunk_step);
+  }
+  launch_tiles<Math, 64, 64>(on, args, plan, chunk_step);
+}
+
+/// What leads from an item, row and column of parts of a sum to a dense place.
+template <class T>
+ProductArgs<T> dense(ProductArgs<T> args, void* partial) {
+  const ProductShape s = args.shape();
+  args.out = static_cast<T*>(partial);
+  args.out_rows = Axis({s.rows, s.columns, 0, 0});
+  args.out_columns = Axis({s.columns, 1, 0, 0});
+  args.out_along_rows = false;
+  args.bias = nullptr;
+  for (int i = 2, step = 1; i >= 0; step *= int(args.batch.extents[i--])) {
+    args.batch.out[i] = step * s.rows * s.columns;
+  }
+  return args;
+}
+
+template <class Math>
+void launch_product(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
+                    const ProductPlan& plan, typename Math::Sum* partial, const Carry& carry) {
+  const ProductShape s = args.shape();
+  const int64_t all = s.items * s.rows * s.columns;
+  if (partial == nullptr) return launch_whole<Math>(on, args, plan, 0);
+  launch_whole<Math>(on, dense(args, partial), plan, all);
+  const AddChunks<typename Math::Element> body{
+      args, s, plan.chunks, partial, carry, Divider<int64_t>(s.columns), Divider<int64_t>(s.rows)};
+  launch(on, body, all);
+}
+
+template <class Math>
+void launch_pooled_product(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
+                           const PooledWindow& window) {
+  const auto launch_one = [&](auto rows_along) {
+    using Kernel = PooledProductKernel<Math, rows_along.value>;
+    const TileOrder order(args.shape(), {64, 64}, 1);
+    const Kernel kernel{{args, order, args.rows.sum.extent(), 0}, window};
+    launch_blocks(on, kernel, order.tiles());
+  };
+  args.rows.along_sum ? launch_one(std::true_type()) : launch_one(std::false_type());
+}
+
+#define TORCHCONV_PRODUCTS(Math)                                                                  \
+  template void launch_product<Math>(const at::Tensor&, const ProductArgs<Math::Element>&,        \
+                                     const ProductPlan&, Math::Sum*, const Carry&);               \
+  template void launch_pooled_product<Math>(const at::Tensor&, const ProductArgs<Math::Element>&, \
+                                            const PooledWindow&)
+
+}  // namespace torchconv::cuda

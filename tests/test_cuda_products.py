@@ -1,0 +1,215 @@
+"""Products on a GPU: every tile and kind of arithmetic, where indices lead, and plans."""
+
+import itertools
+import random
+
+import pytest
+import torch
+from accuracy import FLOATS, assert_sum_close, double, small_integers
+from devices import cuda_kernels, cuda_on_host
+from layouts import channels_last, contiguous, in_layout
+from test_conv2d import CASES, reference
+
+import torchconv
+from torchconv import _C, backends
+
+TILES = ("128x128", "128x64", "64x64")
+ARITHMETIC = [
+    *(pytest.param(dtype, "automatic", id=str(dtype)[6:]) for dtype in FLOATS[1:]),
+    *(pytest.param(torch.float32, name, id=name) for name in ("tf32", "tf32x3", "fma")),
+]
+LARGER = {
+    "several-tiles": ((2, 40, 12, 13), (136, 40, 3, 3), {"padding": 1}),
+    "several-tiles-stride": ((3, 24, 17, 18), (72, 24, 3, 3), {"padding": 1, "stride": 2}),
+    "several-tiles-groups": ((2, 48, 9, 9), (144, 24, 3, 3), {"padding": 1, "groups": 2}),
+    "several-tiles-1x1": ((2, 136, 12, 12), (72, 136, 1, 1), {}),
+}
+SOME = ["3x3-same", "7x7-first-layer", "dilation-stride", "four-sided", "groups", "many-taps"]
+
+
+@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize(("dtype", "float32"), ARITHMETIC)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (64, 64, 32), (65, 70, 33), (130, 200, 100)], ids=str)
+def test_every_product_is_exact_on_small_integers(cuda, dtype, float32, tile, shape):
+    rows, cols, depth = shape
+    with cuda_kernels(tile=tile, float32=float32):
+        for a_turned, b_turned in itertools.product([False, True], repeat=2):
+            a = small_integers(*((depth, rows) if a_turned else (rows, depth)), dtype=dtype)
+            b = small_integers(*((cols, depth) if b_turned else (depth, cols)), dtype=dtype)
+            a, b = a.t() if a_turned else a, b.t() if b_turned else b
+            expected = (a.double() @ b.double()).to(dtype)
+            assert torch.equal(torchconv.matmul(a, b), expected)
+
+
+@pytest.mark.parametrize("layout", [contiguous, channels_last])
+@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize(("dtype", "float32"), ARITHMETIC)
+@pytest.mark.parametrize("case", [*SOME, *LARGER])
+def test_every_convolution_is_exact_on_small_integers(cuda, dtype, float32, tile, case, layout):
+    x, weight, options = {**CASES, **LARGER}[case]
+    given = [
+        in_layout(layout, small_integers(*shape, dtype=dtype, most=1).requires_grad_())
+        for shape in (x, weight, weight[:1])
+    ]
+    with cuda_kernels(tile=tile, float32=float32, algorithm="product"):
+        out = torchconv.conv2d(*given, **options)
+        grad_out = in_layout(layout, small_integers(*out.shape, dtype=dtype, most=1))
+        gradients = torch.autograd.grad(out, given, grad_out)
+    values = double(*given)
+    expected = reference(*values, **options)
+    assert torch.equal(out, expected.to(dtype))
+    wanted = torch.autograd.grad(expected, values, grad_out.double())
+    for grad, value in zip(gradients, wanted, strict=True):
+        assert torch.equal(grad, value.to(dtype))
+
+
+@pytest.mark.parametrize("float32", ["tf32x3", "fma"])
+@pytest.mark.parametrize("depth", [5, 300, 5000])
+def test_strict_float32_is_as_accurate_as_float32(cuda, float32, depth):
+    a, b = torch.randn(70, depth), torch.randn(depth, 66)
+    with cuda_kernels(float32=float32):
+        out = torchconv.matmul(a, b)
+    assert_sum_close(out, a.double() @ b.double(), a.double().abs() @ b.double().abs())
+
+
+@pytest.mark.parametrize("float32", ["tf32", "tf32x3", "fma"])
+def test_infinity_and_nan_stay_what_they_are(cuda, float32):
+    inf, nan, large = torch.inf, torch.nan, 1e38
+    a = torch.tensor([[inf, 1.0], [-inf, 2.0], [nan, 1.0], [large, large], [0.0, 3.0]])
+    b = torch.tensor([[1.0, -0.3], [1.0, 0.7]])
+    with cuda_kernels(float32=float32):
+        out = torchconv.matmul(a, b)
+    expected = a.double() @ b.double()
+    assert torch.equal(out.isnan(), expected.isnan())
+    tolerance = {"tf32": 1e-3}.get(float32, 1e-6)
+    torch.testing.assert_close(out.double(), expected, rtol=tolerance, atol=0, equal_nan=True)
+
+
+def test_padding_hides_what_lies_beside_an_image(cuda):
+    around = torch.full((1, 2, 9, 9), torch.nan)
+    around[:, :, 2:7, 2:7] = 1
+    for dtype in FLOATS:
+        x, weight = around[:, :, 2:7, 2:7].to(dtype), torch.ones(3, 2, 3, 3, dtype=dtype)
+        inner = around.to(dtype)[:, :, 2:7, 2:7]
+        assert torch.equal(
+            torchconv.conv2d(inner, weight, padding=1), torchconv.conv2d(x, weight, padding=1)
+        )
+
+
+def test_images_that_32_bits_cannot_count_are_refused(cuda):
+    image = torch.zeros(1, 1, 1, 1).expand(1, 1, 1 << 15, 1 << 15)
+    with pytest.raises(RuntimeError, match=r"conv2d: expected pixels of an image to be less than"):
+        torchconv.conv2d(image, image)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_indices_lead_to_the_places_that_their_digits_say(seed):
+    numbers = random.Random(seed)
+    digits = [
+        (
+            numbers.randint(1, 5),
+            numbers.randint(0, 7),
+            numbers.randint(-2, 2),
+            numbers.randint(0, 2),
+        )
+        for _ in range(3)
+    ]
+    if seed % 2:  # two digits that are one run of steps
+        extent, *step = digits[2]
+        digits[1] = (digits[1][0], *(extent * s for s in step))
+    expected = [
+        tuple(
+            sum(n * digit[1 + i] for n, digit in zip(index, digits, strict=True)) for i in range(3)
+        )
+        for index in itertools.product(*(range(digit[0]) for digit in digits))
+    ]
+    assert cuda_on_host().places_of_axis(digits) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("element_bytes", [2, 4, 8])
+@pytest.mark.parametrize("along_sum", [True, False])
+def test_what_a_warp_reads_at_once_lies_in_different_banks(element_bytes, along_sum):
+    """In units of 8 bytes, of which shared memory gives 16 at a time."""
+    tile = cuda_on_host().places_in_tile(element_bytes, along_sum)  # [line][chunk], 64 indices
+    places = sorted(place for line in tile for place in line)
+    assert places == list(range(0, 64 * 64, 16))
+    by_chunks = element_bytes == 2 or (element_bytes == 4 and along_sum)  # ldmatrix: 8 lines
+    by_lanes = element_bytes == 4 or along_sum  # 4 lines, two chunks of each
+    for first in range(0, len(tile), 8):
+        for chunk in range(0, len(tile[0]), 2):
+            if by_chunks:
+                read = [tile[first + line][chunk] for line in range(8)]
+            elif by_lanes:
+                read = [tile[first + line][chunk + c] for line in range(4) for c in range(2)]
+            else:
+                continue
+            assert len({place // 16 % 8 for place in read}) == 8
+
+
+PLAIN = (torch.empty(32, 64, 56, 56, device="meta"), torch.empty(64, 64, 3, 3, device="meta"))
+
+
+def plans(x, weight, **options):
+    return backends.explain_conv2d(x, weight, device="cuda", **options)
+
+
+def test_plans_tell_the_arithmetic_and_follow_the_switches_of_tf32():
+    x, weight = PLAIN
+    for dtype, name in ((torch.bfloat16, "bf16"), (torch.float16, "f16"), (torch.float64, "f64")):
+        for plan in plans(x.to(dtype), weight.to(dtype), padding=1).values():
+            assert (plan.algorithm, plan.arithmetic) == ("product", name)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=True):
+        assert plans(x, weight)["forward"].arithmetic == "tf32"
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        assert plans(x, weight)["forward"].arithmetic == "tf32x3"
+        with backends.cuda_kernels(float32="fma"):
+            assert plans(x, weight)["forward"].arithmetic == "fma"
+
+
+def test_plans_take_large_tiles_where_there_are_enough():
+    x = PLAIN[0].bfloat16()
+    wide = torch.empty(256, 64, 3, 3, device="meta", dtype=torch.bfloat16)
+    last = channels_last
+    assert plans(last(x), last(wide), padding=1)["forward"].tile == "128x128"
+    assert plans(x, wide, padding=1)["forward"].tile == "128x64"  # loaded element by element
+    assert plans(last(x[:1, :, :7, :7]), last(wide), padding=1)["forward"].tile == "64x64"
+    with backends.cuda_kernels(tile="64x64"):
+        assert plans(last(x), last(wide), padding=1)["forward"].tile == "64x64"
+
+
+def test_plans_cut_long_sums_by_their_length_alone():
+    x, weight = PLAIN
+    plan = plans(x, weight, padding=1)["backward_weight"]
+    assert plan.chunks > 1
+    assert plan.workspace_bytes == plan.chunks * weight.numel() * 4 <= 64 << 20
+    sizes = [*x.shape, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 56, 56]
+    for processors, capability in ((20, 89), (132, 90), (148, 100)):
+        explained = _C.explain_conv2d_cuda(sizes, "bfloat16", True, processors, capability)
+        assert explained[2][3] == _C.explain_conv2d_cuda(sizes, "bfloat16", True, 132, 90)[2][3]
+    assert plans(x, weight)["forward"].chunks == 1
+
+
+def test_plans_split_the_input_gradient_by_the_strides():
+    x, weight = PLAIN
+    assert plans(x, weight, stride=2)["backward_input"].launches == 4
+    assert plans(x, weight, stride=(1, 3))["backward_input"].launches == 3
+    assert plans(x, torch.empty(64, 64, 4, 4), stride=4)["backward_input"].launches == 1
+
+
+def test_plans_of_few_channels_and_of_nothing():
+    x, _ = PLAIN
+    few = torch.empty(64, 1, 3, 3, device="meta")
+    assert {p.algorithm for p in plans(x, few, groups=64).values()} == {"direct"}
+    with backends.cuda_kernels(algorithm="product"):
+        assert {p.algorithm for p in plans(x, few, groups=64).values()} == {"product"}
+    assert {p.algorithm for p in plans(x[:0], few, groups=64).values()} == {"none"}
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="cuda_kernels: tile: expected one of automatic, 128x128"):
+        backends.cuda_kernels(tile="7x7").__enter__()
+    with backends.cuda_kernels(tile="64x64", algorithm="direct"):
+        assert _C.get_cuda_choice("tile") == "64x64"
+    assert _C.get_cuda_choice("tile") == "automatic"
