@@ -2,12 +2,14 @@
 // tests/devices.py.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
 #include <torch/library.h>
 
 #include <memory>
 
 #include "cuda/arithmetic.cuh"
 #include "cuda/choice.h"
+#include "cuda/hopper.h"
 #include "cuda/register.cuh"
 #include "cuda/tile.cuh"
 
@@ -40,6 +42,30 @@ auto places_in_tile() {
   return lines;
 }
 
+// Whether Hopper kernels take something, and what they then make of it.
+
+bool hopper_matmul(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
+  using namespace torchconv::cuda;
+  return hopper_matmul(out, a, b, std::nullopt, Float32Math::kTf32);
+}
+
+using Ints = std::vector<int64_t>;
+
+/// `what` is out, grad_x or grad_weight, and is written; the other two tensors are read.
+bool hopper_conv2d(const std::string& what, const at::Tensor& x, const at::Tensor& weight,
+                   const at::Tensor& out, const std::optional<at::Tensor>& bias, const Ints& stride,
+                   const Ints& padding, const Ints& dilation) {
+  using namespace torchconv::cuda;
+  const torchconv::Conv2dShape s{
+      x.size(0),      x.size(1),   x.size(2),   x.size(3),  weight.size(0), weight.size(2),
+      weight.size(3), stride[0],   stride[1],   padding[0], padding[1],     padding[2],
+      padding[3],     dilation[0], dilation[1], 1,          out.size(2),    out.size(3)};
+  constexpr auto kTf32 = Float32Math::kTf32;
+  if (what == "out") return torchconv::cuda::hopper_conv2d(out, x, weight, bias, s, kTf32);
+  if (what == "grad_x") return hopper_conv2d_backward_input(x, out, weight, s, kTf32);
+  return hopper_conv2d_backward_weight(weight, out, x, s, kTf32);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
@@ -53,6 +79,9 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("set_choice", [](const std::string& what, const std::string& name) {
     torchconv::cuda::choice(what).force(name);
   });
+  m.def("hopper_matmul",
+        [](at::Tensor out, at::Tensor a, at::Tensor b) { return hopper_matmul(out, a, b); });
+  m.def("hopper_conv2d", hopper_conv2d);
   m.def("places_of_axis", places_of_axis);
   m.def("places_in_tile", [](int element_bytes, bool along_sum) {
     using torchconv::bf16;

@@ -58,14 +58,14 @@ def cuda_on_host():
         "torchconv_cuda_on_host",
         [str(source) for source in sources],
         extra_include_paths=[str(ROOT / "csrc")],
-        extra_cflags=["-O1", "-fvisibility=hidden", "-Wno-unknown-pragmas"],
+        extra_cflags=["-O2", "-fvisibility=hidden", "-Wno-unknown-pragmas"],
         build_directory=str(folder),
     )
 
 
 @contextmanager
 def cuda_kernels(**choices):
-    """torchconv.backends.cuda_kernels, also for those on the host, which have choices of their own."""
+    """torchconv.backends.cuda_kernels, and the same for those on the host, which choose alone."""
     before = {what: torchconv._C.get_cuda_choice(what) for what in choices}
     with torchconv.backends.cuda_kernels(**choices):
         for what, name in choices.items():

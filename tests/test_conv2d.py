@@ -41,6 +41,7 @@ CASES = {
     "many-taps": ((1, 37, 9, 9), (5, 37, 3, 3), {"padding": 1}),
     "many-channels": ((1, 9, 6, 5), (100, 9, 2, 2), {}),
     "many-pixels": ((1, 2, 20, 41), (13, 2, 3, 3), {"padding": 1}),
+    "one-pixel-taps": ((8, 2, 1, 1), (16, 2, 1, 2), {"padding": (0, 1)}),
     "one-pixel": ((5, 3, 1, 1), (4, 3, 1, 1), {}),
     "empty-batch": ((0, 3, 8, 8), (4, 3, 3, 3), {"padding": 1}),
     "unbatched": ((3, 8, 9), (4, 3, 3, 3), {"padding": 1}),

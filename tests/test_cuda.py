@@ -131,3 +131,12 @@ def test_operators_of_different_devices_are_refused(device):
         ops.sigmoid_backward(there, here)
     with pytest.raises(RuntimeError, match=r"mask.device == cpu \(grad_out.device\), but got cuda"):
         ops.relu_backward(here, torch.zeros(1, 2, dtype=torch.uint8), [4, 1])
+
+
+@gpu
+def test_biases_sum_more_than_32_bits_can_count(device):
+    ones = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    grad = torch.ops.torchconv.conv2d_backward_bias(ones.expand(32768 + 5, 2, 256, 256), None)
+    assert grad.tolist() == [(32768 + 5) * 65536.0] * 2
+    grad = torch.ops.torchconv.linear_backward_bias(ones[0, 0].expand(2**31 + 64, 3))
+    assert grad.tolist() == [2.0**31 + 64] * 3

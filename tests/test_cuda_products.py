@@ -1,7 +1,10 @@
 """Products on a GPU: every tile and kind of arithmetic, where indices lead, and plans."""
 
 import itertools
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -94,6 +97,29 @@ def test_padding_hides_what_lies_beside_an_image(cuda):
         assert torch.equal(
             torchconv.conv2d(inner, weight, padding=1), torchconv.conv2d(x, weight, padding=1)
         )
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("pool", [2, (1, 3), torchconv.PoolWindow(2, stride=3), 3], ids=str)
+@pytest.mark.parametrize("channels", [20, 500])
+def test_pooling_at_once_is_convolution_and_pooling(cuda, dtype, pool, channels):
+    """In every bit, NaN included; sums of 500 channels are too long for it in some types."""
+    x, weight, bias = (
+        torch.randn(s).to(dtype) for s in ((2, channels, 12, 11), (9, channels, 3, 3), 9)
+    )
+    x[:, :, 3, 4] = torch.nan
+    given = [t.requires_grad_() for t in (x, weight, bias)]
+    window = pool if isinstance(pool, torchconv.PoolWindow) else torchconv.PoolWindow(pool)
+    with cuda_kernels(algorithm="product"):
+        ours = torchconv.conv2d_act_pool(*given, padding=1, activation="relu", pool=window)
+        out = torchconv.relu(torchconv.conv2d(*given, padding=1))
+        expected = torchconv.max_pool2d(out, window.kernel_size, window.stride)
+        grad_out = torch.randn_like(expected)
+        gradients = torch.autograd.grad(ours, given, grad_out)
+        wanted = torch.autograd.grad(expected, given, grad_out)
+    for one, other in zip([ours, *gradients[:2]], [expected, *wanted[:2]], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(gradients[2], wanted[2], equal_nan=True)  # sums of pooled rows
 
 
 def test_images_that_32_bits_cannot_count_are_refused(cuda):
@@ -205,6 +231,23 @@ def test_plans_of_few_channels_and_of_nothing():
     with backends.cuda_kernels(algorithm="product"):
         assert {p.algorithm for p in plans(x, few, groups=64).values()} == {"product"}
     assert {p.algorithm for p in plans(x[:0], few, groups=64).values()} == {"none"}
+
+
+def test_the_environment_makes_choices():
+    code = "import torchconv; print(torchconv._C.get_cuda_choice('tile'))"
+    for value, said in (
+        ("64x64", "64x64"),
+        ("", "automatic"),
+        ("7", "TORCHCONV_CUDA_TILE: expected"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={**os.environ, "TORCHCONV_CUDA_TILE": value},
+        )
+        assert said in ended.stdout + ended.stderr
 
 
 def test_unknown_choices_are_refused():

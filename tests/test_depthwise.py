@@ -75,7 +75,7 @@ def all_results(x, weight, bias, grad_out, **options):
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("dtype", FLOATS)
 @cases
-def test_depthwise_matches_float64(isa, dtype, case, layout):
+def test_depthwise_matches_float64(kernels, dtype, case, layout):
     (x, *others), options = inputs(case, dtype)
     assert_matches_float64(
         partial(torchconv.conv2d, **options),
@@ -87,7 +87,7 @@ def test_depthwise_matches_float64(isa, dtype, case, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @cases
-def test_depthwise_is_exact_on_small_integers_in_any_layout(isa, dtype, case, layout):
+def test_depthwise_is_exact_on_small_integers_in_any_layout(kernels, dtype, case, layout):
     def whole(shape):
         return small_integers(*shape, dtype=torch.float32, most=1)
 
@@ -104,7 +104,7 @@ def test_depthwise_is_exact_on_small_integers_in_any_layout(isa, dtype, case, la
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @cases
-def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(isa, dtype, case, layout):
+def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(kernels, dtype, case, layout):
     given, options = inputs(case, dtype, batch=3)
     given[0] = in_layout(layout, given[0])
     grad_out = layout(torch.randn_like(torchconv.conv2d(*given, **options)))
@@ -119,7 +119,7 @@ def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(isa, dtype
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(8, 3, 160, 160), (4, 18, 100, 99), (300, 17, 14, 14)])
-def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype, layout, shape):
+def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(kernels, dtype, layout, shape):
     x, grad_out = (layout(torch.rand(shape).to(dtype)) for _ in range(2))
     channels = shape[1]
     grad = torch.ops.torchconv.conv2d_backward_weight(
@@ -134,7 +134,7 @@ def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(isa, dtype, l
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [14, 20])
-def test_depthwise_gradients_multiply_only_what_belongs_together(isa, layout, stride, size):
+def test_depthwise_gradients_multiply_only_what_belongs_together(kernels, layout, stride, size):
     """An infinity reaches the results that its tap or pixel takes part in, and no other."""
     channels = 18
     x, weight = layout(torch.randn(1, channels, size, size)), torch.randn(channels, 1, 3, 3)

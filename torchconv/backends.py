@@ -3,7 +3,8 @@
 Choices hold for the whole process, for all its threads. Until one is made, the environment decides:
 ``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``, ``TORCHCONV_ALLOW_WINOGRAD=0``,
 ``TORCHCONV_STRICT_ACCURACY=1``. In the last three ``0``, ``false``, ``off`` and ``no`` mean no, any
-other word yes.
+other word yes. ``TORCHCONV_CUDA_ALGORITHM``, ``TORCHCONV_CUDA_TILE`` and ``TORCHCONV_CUDA_FLOAT32``
+take the words of :func:`cuda_kernels`.
 
 Attributes:
     allow_winograd: Whether convolutions with a 3 x 3 or 5 x 5 kernel and stride 1, and their
@@ -168,7 +169,9 @@ def cuda_kernels(
 
     Args:
         algorithm: Of conv2d and its gradients: ``automatic``; ``product``, a product of matrices
-            that are never made; ``direct``, for groups of few channels.
+            that are never made; ``direct``, for groups of few channels; ``wgmma``, products by the
+            warpgroups of Hopper GPUs, of matmul and linear, too. The last is never taken
+            automatically.
         tile: What a block of threads computes of a product: ``automatic``, ``128x128`` (for tensors
             that can be loaded by 16 bytes), ``128x64`` or ``64x64``.
         float32: How float32 is multiplied: ``automatic``; ``tf32``; ``tf32x3``, in three products

@@ -1,8 +1,19 @@
 #include "cuda/choice.h"
 
+#include <cstdlib>
 #include <stdexcept>
 
 namespace torchconv::cuda {
+
+Choice::Choice(const char* variable, std::vector<std::string> names) : names_(std::move(names)) {
+  const char* value = std::getenv(variable);
+  if (value == nullptr || *value == '\0') return;
+  try {
+    force(value);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(std::string(variable) + ": " + error.what());
+  }
+}
 
 void Choice::force(const std::string& name) {
   std::string known;
@@ -14,16 +25,21 @@ void Choice::force(const std::string& name) {
 }
 
 Choice& algorithm_choice() {
-  static Choice algorithm({"automatic", "product", "direct"});
+  static Choice algorithm("TORCHCONV_CUDA_ALGORITHM", {"automatic", "product", "direct", "wgmma"});
   return algorithm;
 }
 Choice& tile_choice() {
-  static Choice tile({"automatic", "128x128", "128x64", "64x64"});
+  static Choice tile("TORCHCONV_CUDA_TILE", {"automatic", "128x128", "128x64", "64x64"});
   return tile;
 }
 Choice& float32_choice() {
-  static Choice float32({"automatic", "tf32", "tf32x3", "fma"});
+  static Choice float32("TORCHCONV_CUDA_FLOAT32", {"automatic", "tf32", "tf32x3", "fma"});
   return float32;
+}
+
+bool wgmma_is_forced() {
+  const Choice& choice = algorithm_choice();
+  return choice.forced() && choice.as<Algorithm>() == Algorithm::kWgmma;
 }
 
 Choice& choice(const std::string& what) {

@@ -1,4 +1,6 @@
-// What a user has forced of the choices for GPUs; else they are made by shape and device.
+// What a user has forced of the choices for GPUs; else they are made by shape and device. Until it
+// is forced otherwise, the environment decides: TORCHCONV_CUDA_ALGORITHM, TORCHCONV_CUDA_TILE,
+// TORCHCONV_CUDA_FLOAT32.
 #pragma once
 
 #include <atomic>
@@ -9,12 +11,13 @@
 
 namespace torchconv::cuda {
 
-enum class Conv2dAlgorithm { kProduct, kDirect };
+enum class Algorithm { kProduct, kDirect, kWgmma };
 
 /// One of some names; the first, "automatic", forces nothing.
 class Choice {
  public:
-  explicit Choice(std::vector<std::string> names) : names_(std::move(names)) {}
+  /// What a variable of the environment says, if it is set.
+  Choice(const char* variable, std::vector<std::string> names);
 
   std::string name() const { return names_[index()]; }
   const std::vector<std::string>& names() const { return names_; }
@@ -35,9 +38,12 @@ class Choice {
   int index() const { return index_.load(std::memory_order_relaxed); }
 };
 
-Choice& algorithm_choice();  // Conv2dAlgorithm: "product", "direct"
+Choice& algorithm_choice();  // Algorithm: "product", "direct", "wgmma"
 Choice& tile_choice();       // TileSize: "128x128", "128x64", "64x64"
 Choice& float32_choice();    // Float32Math: "tf32", "tf32x3", "fma"
+
+/// Whether products are to be computed by warpgroups of Hopper GPUs where they can.
+bool wgmma_is_forced();
 
 /// Those choices by their names, "algorithm", "tile" and "float32".
 Choice& choice(const std::string& what);

@@ -101,7 +101,7 @@ at::Tensor conv2d_backward_bias_cuda(const at::Tensor& grad_out,
           cuda::launch(terms, body, terms.numel());
         });
   }
-  cuda::sum_into(grad_bias, terms, 1);
+  cuda::sum_into("conv2d_backward_bias", grad_bias, terms, 1);
   return grad_bias;
 }
 

@@ -17,9 +17,9 @@ constexpr int64_t kMostExtent = int64_t(1) << 29;
 /// Refuses what indices of 32 bits cannot count.
 void check_countable_on_gpu(const char* op, const Conv2dShape& s);
 
-/// Which algorithm computes a convolution and its gradients: what is forced, where it can; else
-/// what is expected to be fastest.
-Conv2dAlgorithm algorithm_of(const Conv2dShape& s);
+/// Which algorithm computes a convolution and its gradients, "product" or "direct": what is forced,
+/// where it can; else what is expected to be fastest. ("wgmma" is for some products.)
+Algorithm algorithm_of(const Conv2dShape& s);
 
 void conv2d_into(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
                  const std::optional<at::Tensor>& bias, const Conv2dShape& s);

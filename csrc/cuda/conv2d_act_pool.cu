@@ -43,7 +43,7 @@ class Portions {
   Portions(const ConvPool& s, const at::Tensor& like, at::MemoryFormat format) : s_(s) {
     constexpr int64_t kBytes = int64_t(32) << 20;
     const int64_t image = s.conv.out_channels * s.conv.out_h * s.conv.out_w * like.element_size();
-    const bool whole = cuda::algorithm_of(s.conv) == cuda::Conv2dAlgorithm::kDirect;
+    const bool whole = cuda::algorithm_of(s.conv) == cuda::Algorithm::kDirect;
     images_ = whole ? s.conv.batch : std::max<int64_t>(kBytes / std::max<int64_t>(image, 1), 1);
     images_ = std::min(images_, s.conv.batch);
     between_ = at::empty({images_, s.conv.out_channels, s.conv.out_h, s.conv.out_w},
@@ -89,7 +89,7 @@ void conv2d_act_pool_into(const ConvPool& s, const at::Tensor& x, const at::Tens
   if (out.numel() == 0) return;
   cuda::check_countable_on_gpu("conv2d_act_pool", s.conv);
   const bool relu = activation == Activation::kRelu;
-  if (cuda::can_pool_at_once(s.conv, s.pool)) {
+  if (cuda::can_pool_at_once(x, s.conv, s.pool)) {
     cuda::conv2d_pooled_into(out, offsets, x, weight, bias, s.conv, s.pool, relu);
   } else {
     const Portions portions(s, x, common_format(x, weight));

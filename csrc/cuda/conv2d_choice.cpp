@@ -21,12 +21,14 @@ void check_countable_on_gpu(const char* op, const Conv2dShape& s) {
         checked_mul(op, std::max(s.in_channels, s.out_channels) / s.groups, taps));
 }
 
-Conv2dAlgorithm algorithm_of(const Conv2dShape& s) {
+Algorithm algorithm_of(const Conv2dShape& s) {
   const Choice& choice = algorithm_choice();
-  const bool direct = choice.forced() ? choice.as<Conv2dAlgorithm>() == Conv2dAlgorithm::kDirect &&
-                                            can_take_direct(s)
-                                      : takes_direct(s);
-  return direct ? Conv2dAlgorithm::kDirect : Conv2dAlgorithm::kProduct;
+  const auto forced = [&](Algorithm algorithm) {
+    return choice.forced() && choice.as<Algorithm>() == algorithm;
+  };
+  const bool direct = !forced(Algorithm::kProduct) &&
+                      (takes_direct(s) || (forced(Algorithm::kDirect) && can_take_direct(s)));
+  return direct ? Algorithm::kDirect : Algorithm::kProduct;
 }
 
 }  // namespace torchconv::cuda

@@ -7,6 +7,7 @@
 #include "cuda/device.h"
 #include "cuda/direct.h"
 #include "cuda/float32_math.h"
+#include "cuda/hopper.h"
 #include "typed.h"
 
 namespace torchconv::cuda {
@@ -37,8 +38,9 @@ void for_images(const Conv2dShape& s, int64_t images, const Fn& fn) {
 
 void conv2d_into(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
                  const std::optional<at::Tensor>& bias, const Conv2dShape& s) {
-  if (algorithm_of(s) == Conv2dAlgorithm::kDirect) return direct_conv2d(out, x, weight, bias, s);
+  if (algorithm_of(s) == Algorithm::kDirect) return direct_conv2d(out, x, weight, bias, s);
   const Float32Math math = math_on(out);
+  if (wgmma_is_forced() && hopper_conv2d(out, x, weight, bias, s, math)) return;
   for_images(s, s.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(x.scalar_type(), [&](auto type) {
       using T = decltype(type);
@@ -56,13 +58,31 @@ void conv2d_into(const at::Tensor& out, const at::Tensor& x, const at::Tensor& w
   });
 }
 
-bool can_pool_at_once(const Conv2dShape& conv, const Pool2dShape& pool) {
+bool can_pool_at_once(const at::Tensor& x, const Conv2dShape& conv, const Pool2dShape& pool) {
   constexpr int64_t kMostElements = 16;
   const auto apart = [](int64_t kernel, int64_t dilation, int64_t stride) {
-    return (kernel - 1) * dilation < stride;
+    return kernel == 1 || (dilation < stride && (kernel - 1) * dilation < stride);
   };
-  return algorithm_of(conv) == Conv2dAlgorithm::kProduct &&
-         pool.kernel_h * pool.kernel_w <= kMostElements &&
+  const auto countable = [](int64_t kernel, int64_t dilation, int64_t stride, int64_t pad,
+                            int64_t conv_stride, int64_t padded) {
+    if (kernel > kMostElements || dilation >= kMostExtent || stride >= kMostExtent) return false;
+    return padded + (pad + (kernel - 1) * dilation) * conv_stride < kMostExtent;
+  };
+  if (algorithm_of(conv) != Algorithm::kProduct ||
+      !countable(pool.kernel_h, pool.dilation_h, pool.stride_h, pool.pad_h, conv.stride_h,
+                 conv.in_h + conv.pad_top + conv.pad_bottom) ||
+      !countable(pool.kernel_w, pool.dilation_w, pool.stride_w, pool.pad_w, conv.stride_w,
+                 conv.in_w + conv.pad_left + conv.pad_right)) {
+    return false;
+  }
+  bool one_part = false;  // of the sum
+  with_float_type(x.scalar_type(), [&](auto type) {
+    with_kind<decltype(type)>(math_on(x), [&](auto kind) {
+      one_part = conv.group_in_channels() * conv.kernel_h * conv.kernel_w <=
+                 terms_at_once(conv.group_out_channels(), decltype(kind)::kMostTerms);
+    });
+  });
+  return one_part && pool.kernel_h * pool.kernel_w <= kMostElements &&
          apart(pool.kernel_h, pool.dilation_h, pool.stride_h) &&
          apart(pool.kernel_w, pool.dilation_w, pool.stride_w);
 }
@@ -94,10 +114,11 @@ void conv2d_pooled_into(const at::Tensor& out, const at::Tensor& offsets, const 
 
 void conv2d_backward_input_into(const at::Tensor& grad_x, const at::Tensor& grad_out,
                                 const at::Tensor& weight, const Conv2dShape& s) {
-  if (algorithm_of(s) == Conv2dAlgorithm::kDirect) {
+  if (algorithm_of(s) == Algorithm::kDirect) {
     return direct_conv2d_backward_input(grad_x, grad_out, weight, s);
   }
   const Float32Math math = math_on(grad_x);
+  if (wgmma_is_forced() && hopper_conv2d_backward_input(grad_x, grad_out, weight, s, math)) return;
   for_images(s, s.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(grad_x.scalar_type(), [&](auto type) {
       using T = decltype(type);
@@ -115,10 +136,14 @@ void conv2d_backward_input_into(const at::Tensor& grad_x, const at::Tensor& grad
 void conv2d_backward_weight_into(const at::Tensor& grad_weight, const at::Tensor& x,
                                  const Conv2dShape& s, int64_t images,
                                  const std::function<at::Tensor(int64_t, int64_t)>& make) {
-  if (algorithm_of(s) == Conv2dAlgorithm::kDirect) {  // which carries no sums on
+  if (algorithm_of(s) == Algorithm::kDirect) {  // which carries no sums on
     return direct_conv2d_backward_weight(grad_weight, make(0, s.batch), x, s);
   }
   const Float32Math math = math_on(grad_weight);
+  if (wgmma_is_forced() && images >= s.batch &&
+      hopper_conv2d_backward_weight(grad_weight, make(0, s.batch), x, s, math)) {
+    return;
+  }
   at::Tensor sums;
   for_images(s, images, [&](int64_t first, const Conv2dShape& some) {
     const at::Tensor grad_out = make(first, some.batch);

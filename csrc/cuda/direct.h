@@ -10,13 +10,15 @@
 
 namespace torchconv::cuda {
 
-/// Whether these kernels are made for such groups. They can compute any convolution with channels.
-inline bool takes_direct(const Conv2dShape& s) {
-  constexpr int64_t kFewChannels = 8;
-  return s.group_in_channels() <= kFewChannels && s.group_out_channels() <= kFewChannels;
-}
+/// Whether these kernels can compute it: any convolution with channels.
 inline bool can_take_direct(const Conv2dShape& s) {
   return s.in_channels > 0 && s.out_channels > 0;
+}
+/// Whether they are made for such groups.
+inline bool takes_direct(const Conv2dShape& s) {
+  constexpr int64_t kFewChannels = 8;
+  return can_take_direct(s) && s.group_in_channels() <= kFewChannels &&
+         s.group_out_channels() <= kFewChannels;
 }
 
 /// Each writes every element of its first argument, which is not empty.

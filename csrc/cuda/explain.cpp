@@ -19,10 +19,10 @@ View4<T> dense_view(int64_t channels, int64_t height, int64_t width, bool channe
 }
 
 template <class Kind, class T>
-Conv2dExplanation explanation(ProductArgs<T> args, bool long_sum, int processors,
+Conv2dExplanation explanation(ProductArgs<T> args, bool long_sum, const Device& device,
                               int64_t launches) {
   arrange(&args);
-  const ProductPlan plan = plan_of<Kind>(args, long_sum, processors);
+  const ProductPlan plan = plan_of<Kind>(args, long_sum, device);
   const ProductShape s = args.shape();
   const TileSizes tile = sizes_of_tile(plan.tile);
   const int64_t sums = plan.chunks == 1 ? 0 : plan.chunks * s.items * s.rows * s.columns;
@@ -31,8 +31,8 @@ Conv2dExplanation explanation(ProductArgs<T> args, bool long_sum, int processors
 }
 
 template <class T>
-std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last, int processors,
-                                       int capability) {
+std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
+                                       const Device& device) {
   const auto x = dense_view<const T>(s.in_channels, s.in_h, s.in_w, channels_last);
   const auto out = dense_view<T>(s.out_channels, s.out_h, s.out_w, channels_last);
   const auto weight =
@@ -40,7 +40,7 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
   const View4<const T> grad_out{out.data, out.n, out.c, out.h, out.w};
   const View4<T> grad_x{nullptr, x.n, x.c, x.h, x.w};
   const View4<T> grad_weight{nullptr, weight.n, weight.c, weight.h, weight.w};
-  const Float32Math float32 = float32_math(tf32_allowed_for_convolutions(), capability);
+  const Float32Math float32 = float32_math(tf32_allowed_for_convolutions(), device.capability);
   return with_kind<T>(float32, [&](auto kind) -> std::vector<Conv2dExplanation> {
     using Kind = decltype(kind);
     int64_t parts = 0;
@@ -48,10 +48,9 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
     for_backward_input(s, grad_out, weight, grad_x, [&](const ProductArgs<T>& args) {
       if (parts++ == 0) first = args;
     });
-    return {
-        explanation<Kind>(product_of(forward_of(s, x, weight, out)), false, processors, 1),
-        explanation<Kind>(first, false, processors, parts),
-        explanation<Kind>(backward_weight_of(s, grad_out, x, grad_weight), true, processors, 1)};
+    return {explanation<Kind>(product_of(forward_of(s, x, weight, out)), false, device, 1),
+            explanation<Kind>(first, false, device, parts),
+            explanation<Kind>(backward_weight_of(s, grad_out, x, grad_weight), true, device, 1)};
   });
 }
 
@@ -68,13 +67,13 @@ std::vector<Conv2dExplanation> explain_conv2d(const std::vector<int64_t>& sizes,
       s.batch == 0 || s.in_channels == 0 || s.out_channels == 0 || s.in_h == 0 || s.in_w == 0;
   if (empty) return std::vector<Conv2dExplanation>(3, {"none", "", "", 0, 0, 0});
   check_countable_on_gpu("explain_conv2d", s);
-  if (algorithm_of(s) == Conv2dAlgorithm::kDirect) {
+  if (algorithm_of(s) == Algorithm::kDirect) {
     return std::vector<Conv2dExplanation>(3, {"direct", "", "", 1, 1, 0});
   }
-  if (dtype == "float32") return explain<float>(s, channels_last, processors, capability);
-  if (dtype == "float64") return explain<double>(s, channels_last, processors, capability);
-  if (dtype == "bfloat16") return explain<bf16>(s, channels_last, processors, capability);
-  if (dtype == "float16") return explain<f16>(s, channels_last, processors, capability);
+  if (dtype == "float32") return explain<float>(s, channels_last, {processors, capability});
+  if (dtype == "float64") return explain<double>(s, channels_last, {processors, capability});
+  if (dtype == "bfloat16") return explain<bf16>(s, channels_last, {processors, capability});
+  if (dtype == "float16") return explain<f16>(s, channels_last, {processors, capability});
   throw std::invalid_argument("explain_conv2d: expected a floating-point dtype, but got " + dtype);
 }
 

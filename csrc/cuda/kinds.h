@@ -9,35 +9,35 @@
 namespace torchconv::cuda {
 
 /// Kinds of arithmetic: what is multiplied, what is summed, and in how many terms at most, so that
-/// errors of rounding stay below those of the factors; which tiles leave registers enough.
-template <class Element_, class Sum_, int most_terms, bool large, bool medium>
+/// errors of rounding stay below those of the factors; whether large tiles leave registers enough.
+template <class Element_, class Sum_, int most_terms, bool large>
 struct Arithmetic {
   using Element = Element_;
   using Sum = Sum_;
   static constexpr int kMostTerms = most_terms;
-  static constexpr bool kLarge = large, kMedium = medium;  // 128 x 128, 128 x 64
+  static constexpr bool kLarge = large;  // of 128 x 128
 };
 
 /// bf16 or f16 on tensor cores, summed in float32.
 template <class T>
-struct Half : Arithmetic<T, float, 16384, true, true> {
+struct Half : Arithmetic<T, float, 16384, true> {
   static constexpr const char* kName = std::is_same_v<T, bf16> ? "bf16" : "f16";
 };
 /// float32, rounded to TF32, on tensor cores.
-struct Tf32 : Arithmetic<float, float, 16384, true, true> {
+struct Tf32 : Arithmetic<float, float, 16384, true> {
   static constexpr const char* kName = "tf32";
 };
-/// float32 as a sum of two TF32 on tensor cores: as accurate as float32, but that factors next to
-/// its largest number are infinite.
-struct Tf32x3 : Arithmetic<float, float, 4096, false, true> {
+/// float32 as a sum of two TF32 on tensor cores: as accurate as float32, if factors are larger than
+/// 2^-113. The rests of smaller ones are too small to be numbers.
+struct Tf32x3 : Arithmetic<float, float, 4096, false> {
   static constexpr const char* kName = "tf32x3";
 };
 /// float32, without tensor cores.
-struct Fma : Arithmetic<float, float, 2048, false, true> {
+struct Fma : Arithmetic<float, float, 2048, false> {
   static constexpr const char* kName = "fma";
 };
 /// float64 on tensor cores.
-struct Float64 : Arithmetic<double, double, 16384, false, false> {
+struct Float64 : Arithmetic<double, double, 16384, false> {
   static constexpr const char* kName = "f64";
 };
 

@@ -20,7 +20,7 @@ at::Tensor linear_backward_bias_cuda(const at::Tensor& grad_out) {
   check_linear_backward_bias(grad_out);
   const at::Tensor rows = grad_out.dim() == 1 ? grad_out.unsqueeze(0) : grad_out.flatten(0, -2);
   at::Tensor grad_bias = at::empty({grad_out.size(-1)}, grad_out.options());
-  cuda::sum_into(grad_bias, rows, 1);
+  cuda::sum_into("linear_backward_bias", grad_bias, rows, 1);
   return grad_bias;
 }
 

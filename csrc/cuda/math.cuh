@@ -60,11 +60,18 @@ struct Halves {
   uint32_t whole, finite, rest;
 };
 TORCHCONV_ANYWHERE inline Halves halves(float x) {
-  const uint32_t nearest = to_tf32(x);
-  const float rest = x - as_bits<float>(nearest);
-  const bool finite = (nearest & 0x7fffffff) < 0x7f800000;
-  return {finite ? nearest : as_bits<uint32_t>(x), finite ? nearest : 0,
-          finite ? to_tf32(rest) : 0};
+  // Tensor cores ignore the last 13 bits, so half a unit of what they see rounds a number, but for
+  // those that would become infinite.
+  constexpr uint32_t kHalfUnit = 0x1000, kIgnored = 0x1fff, kTooLarge = 0x7f7ff000;
+  constexpr uint32_t kInfinity = 0x7f800000, kQuiet = 0x00400000;
+  const auto bits = as_bits<uint32_t>(x);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  const uint32_t nearest = (magnitude < kTooLarge ? bits + kHalfUnit : bits) & ~kIgnored;
+  if (magnitude < kInfinity) {
+    const float rest = x - as_bits<float>(nearest);
+    return {nearest, nearest, as_bits<uint32_t>(rest) + kHalfUnit};
+  }
+  return {magnitude > kInfinity ? bits | kQuiet : bits, 0, 0};
 }
 
 template <class Math, class RowTile, class ColumnTile, int kRows, int kColumns>

@@ -4,8 +4,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 
+#include "cuda/choice.h"
 #include "cuda/device.h"
 #include "cuda/float32_math.h"
+#include "cuda/hopper.h"
 #include "cuda/product.h"
 #include "cuda/register.cuh"
 #include "matmul_checks.h"
@@ -41,6 +43,9 @@ void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
   const int64_t columns = out.size(-1), depth = a.size(-1);
   const cuda::Float32Math math =
       cuda::float32_math(cuda::tf32_allowed_for_matrices(), cuda::gpu_of(out).capability);
+  if (cuda::wgmma_is_forced() && out.dim() == 2 && cuda::hopper_matmul(out, a, b, bias, math)) {
+    return;
+  }
   with_float_type(out.scalar_type(), [&](auto type) {
     using T = decltype(type);
     for (int64_t row = 0; row < rows; row += kMostExtent) {
@@ -109,24 +114,40 @@ void matmul_into(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   for (int64_t i = 0; i < out.size(0); ++i) matmul_into(out[i], item(a, i), item(b, i), bias);
 }
 
-void sum_into(const at::Tensor& out, const at::Tensor& x, int64_t channel_dimension) {
+void sum_into(const char* op, const at::Tensor& out, const at::Tensor& x,
+              int64_t channel_dimension) {
+  at::Tensor terms = x.movedim(channel_dimension, 0);  // [channels, *, up to three]
+  while (terms.dim() < 4) terms = terms.unsqueeze(-1);
+  const int64_t plane = terms.size(2) * terms.size(3), parts = terms.size(1);
+  TORCHCONV_EXPECT(std::max(terms.size(0), plane) < kMostExtent, op, x.sizes(),
+                   "fewer than 2^29 channels, and pixels of an image, on a GPU");
+  const int64_t at_a_time = std::max<int64_t>(kMostExtent / std::max<int64_t>(plane, 1), 1);
   const at::Tensor ones = at::ones({1}, x.options());
-  const at::Tensor terms = x.movedim(channel_dimension, 0);  // [channels, *, up to three]
   with_float_type(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    const auto digit = [&](int64_t d) {
-      return d < terms.dim() ? Digit{terms.size(d), terms.stride(d)} : Digit{};
-    };
-    ProductArgs<T> args;
-    args.rows.data = data_of<const T>(terms);
-    args.rows.outer = Axis(digit(0));
-    args.rows.sum = Axis(digit(1), digit(2), digit(3));
-    args.columns.data = data_of<const T>(ones);
-    args.columns.sum = Axis({args.rows.sum.extent(), 0});
-    args.out = data_of<T>(out);
-    args.out_rows = Axis({terms.size(0), 1});
-    args.out_along_rows = true;
-    compute_product(out, args, strict_float32_math(gpu_of(out).capability), true);
+    at::Tensor sums;
+    if (parts > at_a_time) {
+      sums = at::empty({terms.size(0) * int64_t(sizeof(Accumulator<T>))},
+                       x.options().dtype(at::kByte));
+    }
+    int64_t first = 0;
+    do {
+      const int64_t some = std::min(at_a_time, parts - first);
+      ProductArgs<T> args;
+      args.rows.data = data_of<const T>(terms) + first * terms.stride(1);
+      args.rows.outer = Axis({terms.size(0), terms.stride(0)});
+      args.rows.sum = Axis({some, terms.stride(1)}, {terms.size(2), terms.stride(2)},
+                           {terms.size(3), terms.stride(3)});
+      args.columns.data = data_of<const T>(ones);
+      args.columns.sum = Axis({args.rows.sum.extent(), 0});
+      args.out = data_of<T>(out);
+      args.out_rows = Axis({terms.size(0), 1});
+      args.out_along_rows = true;
+      const Carry carry{sums.defined() ? data_of<void>(sums) : nullptr, first == 0,
+                        first + some >= parts};
+      compute_product(out, args, strict_float32_math(gpu_of(out).capability), true, carry);
+      first += some;
+    } while (first < parts);
   });
 }
 

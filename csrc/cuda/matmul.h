@@ -11,8 +11,9 @@ namespace torchconv::cuda {
 void matmul_into(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
                  const std::optional<at::Tensor>& bias);
 
-/// out[c] = Σ_k x[k, c], where x has the sizes and strides of `sum`, slowest first, and `channels`:
-/// the product with a matrix of ones. In float32 always as accurate as that.
-void sum_into(const at::Tensor& out, const at::Tensor& x, int64_t channel_dimension);
+/// out[c] = Σ x[…, c, …] over all other dimensions, of which there are up to three: the product
+/// with a matrix of ones. In float32 always as accurate as that.
+void sum_into(const char* op, const at::Tensor& out, const at::Tensor& x,
+              int64_t channel_dimension);
 
 }  // namespace torchconv::cuda

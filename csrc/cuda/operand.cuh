@@ -63,6 +63,12 @@ class Axis {
     return start_ + step(0, index) + step(1, second) + step(2, third);
   }
 
+  /// Whether so many indices from this one on are neighbours in memory, by the fastest digit.
+  TORCHCONV_ANYWHERE bool run(int32_t index, int count) const {
+    const int32_t third = third_.divide(&index);
+    return digits_[2].offset == 1 && third + count <= int32_t(digits_[2].extent);
+  }
+
   /// Where index 0 leads to: the origin, until something else is said.
   const Place& start() const { return start_; }
   void begin_at(const Place& place) { start_ = place; }
@@ -135,6 +141,13 @@ void arrange(Operand<T>* operand, const std::array<int64_t, 3>& steps) {
   const bool by_outer = aligned && vectors_along(operand->outer, operand->sum);
   operand->vectors = by_sum || by_outer;
   operand->along_sum = operand->vectors ? by_sum : !run_along(operand->outer);
+}
+
+/// For kernels that know no other columns; those that lie otherwise are loaded element by element.
+template <class T>
+void lie_along_sum(Operand<T>* operand) {
+  operand->vectors = operand->vectors && operand->along_sum;
+  operand->along_sum = true;
 }
 
 }  // namespace torchconv::cuda

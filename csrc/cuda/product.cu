@@ -31,7 +31,7 @@ void compute_product(const at::Tensor& on, ProductArgs<T> args, Float32Math floa
   with_kind<T>(float32, [&](auto kind) {
     using Math = decltype(kind);
     using Sum = typename Math::Sum;
-    const ProductPlan plan = plan_of<Math>(args, long_sum, gpu_of(on).processors);
+    const ProductPlan plan = plan_of<Math>(args, long_sum, gpu_of(on));
     at::Tensor partial;
     if (plan.chunks > 1 || carry.sums != nullptr) {
       const int64_t sums = plan.chunks * shape.items * shape.rows * shape.columns;
@@ -50,10 +50,7 @@ void compute_pooled_product(const at::Tensor& on, ProductArgs<T> args, Float32Ma
   if (window.down.offset % kVector != 0 || window.right.offset % kVector != 0) {
     args.rows.vectors = false;
   }
-  if (!args.columns.along_sum) {
-    args.columns.along_sum = true;
-    args.columns.vectors = false;
-  }
+  lie_along_sum(&args.columns);
   with_kind<T>(float32,
                [&](auto kind) { launch_pooled_product<decltype(kind)>(on, args, window); });
 }

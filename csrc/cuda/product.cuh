@@ -51,8 +51,8 @@ class TileOrder {
 };
 
 /// rows and columns: of the result's tile. rows_along, columns_along: whether tiles of the operands
-/// lie along the sum.
-template <class Math, int rows, int columns, bool rows_along, bool columns_along>
+/// lie along the sum. elements: whether operands may be without vectors, which takes registers.
+template <class Math, int rows, int columns, bool rows_along, bool columns_along, bool elements>
 struct ProductKernel {
   using T = typename Math::Element;
   using Sum = typename Math::Sum;
@@ -68,11 +68,8 @@ struct ProductKernel {
   static constexpr int kPlaces = kStages * kStageBytes;  // where places begin in shared memory
   static constexpr int kSharedBytes = kPlaces + 2 * 2 * kTerms * int(sizeof(Place));
   using Stage = ResultStage<Warp, kWarpRows, kWarpColumns, kPlaces / 4>;
-  // Registers hardly suffice for the largest tiles; these are for operands of vectors alone.
-  static constexpr bool kElements = columns < 128;
-
-  using RowLoader = Loader<T, RowTile, kThreads, kElements>;
-  using ColumnLoader = Loader<T, ColumnTile, kThreads, kElements>;
+  using RowLoader = Loader<T, RowTile, kThreads, elements>;
+  using ColumnLoader = Loader<T, ColumnTile, kThreads, elements>;
 
   ProductArgs<T> args;
   TileOrder order;

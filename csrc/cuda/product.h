@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "cuda/device.h"
 #include "cuda/kinds.h"
 #include "cuda/operand.cuh"
 #include "cuda/product_plan.h"
@@ -59,14 +60,18 @@ void arrange(ProductArgs<T>* args) {
   };
   arrange(&args->rows, used(b.rows));
   arrange(&args->columns, used(b.columns));
+  if (!(args->rows.vectors && args->columns.vectors)) lie_along_sum(&args->columns);
 }
 
 /// The plan of a product whose operands are arranged.
 template <class Kind, class T>
-ProductPlan plan_of(const ProductArgs<T>& args, bool long_sum, int processors) {
-  const ProductTraits traits{int(sizeof(T)),   args.rows.vectors && args.columns.vectors,
-                             Kind::kLarge,     Kind::kMedium,
-                             Kind::kMostTerms, processors};
+ProductPlan plan_of(const ProductArgs<T>& args, bool long_sum, const Device& device) {
+  const bool vectors = args.rows.vectors && args.columns.vectors;
+  // The memory of two large blocks; on other GPUs it is 2 KiB too small for 16-bit types.
+  const int family = device.capability / 10;
+  const bool much_shared = device.capability == 80 || family == 9 || family == 10;
+  const bool large = Kind::kLarge && (much_shared || sizeof(T) == 4);
+  const ProductTraits traits{int(sizeof(T)), vectors, large, Kind::kMostTerms, device.processors};
   return long_sum ? plan_long_product(args.shape(), traits) : plan_product(args.shape(), traits);
 }
 

@@ -43,41 +43,46 @@ struct AddChunks {
   }
 };
 
-/// Calls fn(true or false as a type) for both.
-template <class Fn>
-void with_flags(bool first, bool second, const Fn& fn) {
-  using Yes = std::true_type;
-  using No = std::false_type;
-  if (first) {
-    second ? fn(Yes(), Yes()) : fn(Yes(), No());
-  } else {
-    second ? fn(No(), Yes()) : fn(No(), No());
-  }
+template <class Math, int rows, int columns, bool rows_along, bool columns_along,
+          bool elements = false>
+void launch_kernel(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
+                   const ProductPlan& plan, int64_t chunk_step) {
+  const TileOrder order(args.shape(), {rows, columns}, plan.chunks);
+  const ProductKernel<Math, rows, columns, rows_along, columns_along, elements> kernel{
+      args, order, int32_t(plan.chunk_terms), chunk_step};
+  launch_blocks(on, kernel, order.tiles());
 }
 
+/// Of operands that are loaded by vectors, along the sum or not.
 template <class Math, int rows, int columns>
-void launch_tiles(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
-                  const ProductPlan& plan, int64_t chunk_step) {
-  with_flags(args.rows.along_sum, args.columns.along_sum, [&](auto rows_along, auto columns_along) {
-    using Kernel = ProductKernel<Math, rows, columns, rows_along.value, columns_along.value>;
-    const TileOrder order(args.shape(), {rows, columns}, plan.chunks);
-    const Kernel kernel{args, order, int32_t(plan.chunk_terms), chunk_step};
-    launch_blocks(on, kernel, order.tiles());
-  });
+void launch_vectors(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
+                    const ProductPlan& plan, int64_t chunk_step) {
+  if (args.rows.along_sum) {
+    args.columns.along_sum
+        ? launch_kernel<Math, rows, columns, true, true>(on, args, plan, chunk_step)
+        : launch_kernel<Math, rows, columns, true, false>(on, args, plan, chunk_step);
+  } else {
+    args.columns.along_sum
+        ? launch_kernel<Math, rows, columns, false, true>(on, args, plan, chunk_step)
+        : launch_kernel<Math, rows, columns, false, false>(on, args, plan, chunk_step);
+  }
 }
 
 template <class Math>
 void launch_whole(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
                   const ProductPlan& plan, int64_t chunk_step) {
+  if (!(args.rows.vectors && args.columns.vectors)) {
+    return args.rows.along_sum
+               ? launch_kernel<Math, 128, 64, true, true, true>(on, args, plan, chunk_step)
+               : launch_kernel<Math, 128, 64, false, true, true>(on, args, plan, chunk_step);
+  }
   if constexpr (Math::kLarge) {
-    if (plan.tile == TileSize::k128x128)
-      return launch_tiles<Math, 128, 128>(on, args, plan, chunk_step);
+    if (plan.tile == TileSize::k128x128) {
+      return launch_vectors<Math, 128, 128>(on, args, plan, chunk_step);
+    }
   }
-  if constexpr (Math::kMedium) {
-    if (plan.tile == TileSize::k128x64)
-      return launch_tiles<Math, 128, 64>(on, args, plan, chunk_step);
-  }
-  launch_tiles<Math, 64, 64>(on, args, plan, chunk_step);
+  plan.tile == TileSize::k128x64 ? launch_vectors<Math, 128, 64>(on, args, plan, chunk_step)
+                                 : launch_vectors<Math, 64, 64>(on, args, plan, chunk_step);
 }
 
 /// What leads from an item, row and column of parts of a sum to a dense place.

@@ -13,13 +13,13 @@ int64_t tiles(const ProductShape& s, TileSize tile) {
   return s.items * ceil_div(s.rows, sizes.rows) * ceil_div(s.columns, sizes.columns);
 }
 
-/// The tile that is expected to be done first. A processor has two blocks at a time, and waits for
-/// its last one; what it does for one term of a tile grows with the tile's area and, since smaller
-/// tiles are read more often, somewhat less for larger ones.
+/// The tile that is expected to be done first; operands without vectors have but one. A processor
+/// has two blocks at a time, and waits for its last one; what it does for one term of a tile grows
+/// with the tile's area and, since smaller tiles are read more often, somewhat less for larger
+/// ones.
 TileSize choose_tile(const ProductShape& s, const ProductTraits& t, int64_t chunks) {
-  const auto can = [&](TileSize tile) {
-    return tile == TileSize::k128x128 ? t.large && t.vectors : tile == TileSize::k64x64 || t.medium;
-  };
+  if (!t.vectors) return TileSize::k128x64;
+  const auto can = [&](TileSize tile) { return tile != TileSize::k128x128 || t.large; };
   const Choice& choice = tile_choice();
   if (choice.forced() && can(choice.as<TileSize>())) return choice.as<TileSize>();
   TileSize best = TileSize::k64x64;
@@ -53,9 +53,7 @@ ProductPlan in_chunks(const ProductShape& s, const ProductTraits& t, int64_t chu
 }  // namespace
 
 ProductPlan plan_product(const ProductShape& s, const ProductTraits& t) {
-  // Few columns make few tiles, and parts of a sum little work.
-  constexpr int64_t kFewColumns = 256, kFewTerms = 4096;
-  const int64_t most = s.columns <= kFewColumns ? std::min(t.most_terms, kFewTerms) : t.most_terms;
+  const int64_t most = terms_at_once(s.columns, t.most_terms);
   return in_chunks(s, t, ceil_div(std::max<int64_t>(s.terms, 1), most));
 }
 

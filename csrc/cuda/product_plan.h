@@ -29,7 +29,6 @@ struct ProductTraits {
   int element_bytes;
   bool vectors;        // whether both operands are loaded by 16 bytes
   bool large;          // whether the arithmetic has tiles of 128 x 128
-  bool medium;         // and of 128 x 64
   int64_t most_terms;  // that may be added in one go
   int processors;
 };
@@ -40,7 +39,15 @@ struct ProductPlan {
   int64_t chunk_terms;  // of each but the last
 };
 
-/// The tile by the device; the parts of the sum, on which bits depend, by its length alone.
+/// How many terms of a sum are added in one go. Few columns make few tiles, and parts of a sum
+/// little work.
+constexpr int64_t terms_at_once(int64_t columns, int64_t most_terms) {
+  constexpr int64_t kFewColumns = 256, kFewTerms = 4096;
+  return columns <= kFewColumns && most_terms > kFewTerms ? kFewTerms : most_terms;
+}
+
+/// The tile by the device; the parts of the sum, on which bits depend, by its length and whether
+/// there are few columns: neither by the device nor by the number of rows.
 ProductPlan plan_product(const ProductShape& shape, const ProductTraits& traits);
 
 /// The same for a sum over images, of which there are many for each result: its parts also keep

@@ -8,7 +8,7 @@ namespace torchconv::cuda {
 
 template <class Math, bool rows_along>
 struct PooledProductKernel {
-  using Plain = ProductKernel<Math, 64, 64, rows_along, true>;
+  using Plain = ProductKernel<Math, 64, 64, rows_along, true, true>;
   using T = typename Plain::T;
   using Sum = typename Plain::Sum;
   using Warp = typename Plain::Warp;
@@ -60,8 +60,7 @@ struct PooledProductKernel {
         narrow(bias == nullptr ? product[i] : product[i] + widen(bias[column * args.bias_step]),
                &rounded);
         const Sum value = widen(rounded);
-        const bool is_nan = value != value && best[i] == best[i];
-        if (offset[i] < 0 || value > best[i] || is_nan) {
+        if (offset[i] < 0 || value > best[i] || value != value) {
           best[i] = value;
           offset[i] = element;
         }

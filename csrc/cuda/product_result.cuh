@@ -51,14 +51,12 @@ class ResultStage {
   template <class O, class T>
   TORCHCONV_ANYWHERE void write(Warp& product, const WarpPlace& place, const ProductArgs<T>& args,
                                 O* out, const Steps& batch) const {
-#pragma unroll
+#pragma unroll 1
     for (int block = 0; block < kBlocks; ++block) {
       sync_warp();
 #pragma unroll
-      for (int i = 0; i < Warp::kSums / kBlocks; ++i) {
-        const int sum = block * (Warp::kSums / kBlocks) + i;
-        const int row = Warp::row(sum, place.lane) - block * kRows;
-        sums_[row * kPitch + Warp::column(sum, place.lane)] = product[sum];
+      for (int i = 0; i < kBlocks; ++i) {  // sums lie in registers, whose numbers are constants
+        if (i == block) put(product, i, place.lane);
       }
       sync_warp();
       store(place, place.row + block * kRows, args, out, batch);
@@ -75,6 +73,15 @@ class ResultStage {
 
   Sum* sums_;
 
+  TORCHCONV_ANYWHERE void put(Warp& product, int block, int lane) const {
+#pragma unroll
+    for (int i = 0; i < Warp::kSums / kBlocks; ++i) {
+      const int sum = block * (Warp::kSums / kBlocks) + i;
+      const int row = Warp::row(sum, lane) - block * kRows;
+      sums_[row * kPitch + Warp::column(sum, lane)] = product[sum];
+    }
+  }
+
   /// Stores what is in shared memory, in runs of 16 bytes along the way that the result lies.
   template <class O, class T>
   TORCHCONV_ANYWHERE void store(const WarpPlace& place, int first_row, const ProductArgs<T>& args,
@@ -85,32 +92,36 @@ class ResultStage {
     const T* const bias = args.bias == nullptr ? nullptr : args.bias + batch.bias;
 #pragma unroll 1
     for (int unit = place.lane; unit < kUnits; unit += kWarp) {
-      const int per_line = (along_rows ? kRows : kColumns) / kRun;
-      const int line = unit / per_line, along = unit % per_line * kRun;
+      constexpr int kDown = kRows / kRun, kAcross = kColumns / kRun;  // runs of a column, of a row
+      const int line = along_rows ? unit / kDown : unit / kAcross;
+      const int along = (along_rows ? unit % kDown : unit % kAcross) * kRun;
       const int r = along_rows ? along : line, c = along_rows ? line : along;
       const int row = first_row + r, column = place.column + c;
       if (row >= rows || column >= columns) continue;
       const int left = along_rows ? rows - row : columns - column;
       const int count = left < kRun ? left : kRun;
       const int step = along_rows ? kPitch : 1;
-      O run[kRun];
-#pragma unroll
-      for (int i = 0; i < kRun; ++i) {
-        if (i >= count) continue;
+      const auto value = [&](int i) {
         Sum sum = sums_[r * kPitch + c + i * step];
         if (bias != nullptr) sum += widen(bias[(column + (along_rows ? 0 : i)) * args.bias_step]);
-        narrow(Accumulator<O>(sum), &run[i]);
-      }
+        O rounded;
+        narrow(Accumulator<O>(sum), &rounded);
+        return rounded;
+      };
       const auto offset = [&](int i) {
         return args.out_rows(row + (along_rows ? i : 0)).offset +
                args.out_columns(column + (along_rows ? 0 : i)).offset;
       };
-      const int64_t first = offset(0);
-      if (offset(count - 1) == first + count - 1) {
-        store_run(out + first, 1, count, run);
+      if (along_rows ? args.out_rows.run(row, count) : args.out_columns.run(column, count)) {
+        O run[kRun];
+#pragma unroll
+        for (int i = 0; i < kRun; ++i) {
+          if (i < count) run[i] = value(i);
+        }
+        store_run(out + offset(0), 1, count, run);
       } else {
 #pragma unroll 1
-        for (int i = 0; i < count; ++i) out[offset(i)] = run[i];
+        for (int i = 0; i < count; ++i) out[offset(i)] = value(i);
       }
     }
   }

@@ -62,6 +62,7 @@ class Loader {
       outer_[i] = {0, kOutside, kOutside};
       if (index < operand.outer.extent()) outer_[i] = operand.outer(index);
     }
+    if constexpr (elements && !Tile::kAlongSum) run_ = are_run(outer_);
   }
 
   /// Begins to load so many terms, or a whole tile of them; `places` says where each leads to.
@@ -103,6 +104,7 @@ class Loader {
   const T* data_;
   int line_, chunk_, first_;
   Place outer_[kOuter];
+  bool run_ = false;  // whether the places of a chunk are one
   uint16_t fetched_[elements && sizeof(T) == 2 ? kPasses : 1][kVector];
 
   TORCHCONV_ANYWHERE int line(int pass) const { return line_ + pass * (threads / Tile::kChunks); }
@@ -117,16 +119,24 @@ class Loader {
   TORCHCONV_ANYWHERE void fetch_vectors(char* tile, const Place* places, int terms) {
     const int along = chunk_ * kVector;
     const int left = (Tile::kAlongSum ? terms : operand_.outer.extent() - first_) - along;
-    const int bytes = (left < kVector ? left : kVector) * int(sizeof(T));
     Place term{};
     if constexpr (Tile::kAlongSum) term = load(places + along);
+    const auto copy = [&](const auto& begin) {
 #pragma unroll
-    for (int pass = 0; pass < kPasses; ++pass) {
-      if constexpr (!Tile::kAlongSum) term = load(places + line(pass));
-      const Place place = outer_[Tile::kAlongSum ? pass : 0] + term;
-      // Nothing is read from an address outside.
-      copy_async<kChunkBytes>(tile + Tile::at(line(pass), chunk_), data_ + place.offset,
-                              operand_.inside(place) ? bytes : 0);
+      for (int pass = 0; pass < kPasses; ++pass) {
+        if constexpr (!Tile::kAlongSum) term = load(places + line(pass));
+        const Place place = outer_[Tile::kAlongSum ? pass : 0] + term;
+        // Nothing is read from an address outside.
+        begin(operand_.inside(place), tile + Tile::at(line(pass), chunk_), data_ + place.offset);
+      }
+    };
+    if (left >= kVector) {
+      copy([](bool inside, void* to, const T* from) { copy_async_if(inside, to, from); });
+    } else {
+      const int bytes = left * int(sizeof(T));  // below zero: all of it is outside
+      copy([&](bool inside, void* to, const T* from) {
+        copy_async<kChunkBytes>(to, from, inside ? bytes : 0);
+      });
     }
   }
 
@@ -137,21 +147,52 @@ class Loader {
     for (int i = 0; i < kLoaded; ++i) {
       terms[i] = load(places + (Tile::kAlongSum ? chunk_ * kVector + i : line(i)));
     }
+    bool run = run_;
+    if constexpr (Tile::kAlongSum) run = are_run(terms);
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) {
+      const Place first = outer_[Tile::kAlongSum ? pass : 0] + terms[Tile::kAlongSum ? 0 : pass];
+      if (run) {  // of one row: one comparison for each element
+        const bool row_inside = uint32_t(first.row) < uint32_t(operand_.height);
+        const T* const from = data_ + first.offset;
 #pragma unroll
-      for (int i = 0; i < kVector; ++i) {
-        const Place place = outer_[Tile::kAlongSum ? pass : i] + terms[Tile::kAlongSum ? i : pass];
-        const T* const from = data_ + place.offset;
-        const bool inside = operand_.inside(place);
-        if constexpr (sizeof(T) == 2) {
-          fetched_[pass][i] = inside ? from->bits : uint16_t(0);
-        } else {
-          copy_async<int(sizeof(T))>(tile + Tile::at(line(pass), chunk_) + i * int(sizeof(T)), from,
-                                     inside ? int(sizeof(T)) : 0);
+        for (int i = 0; i < kVector; ++i) {
+          const int32_t column = first.column + i * column_step();
+          element(tile, pass, i, from + i,
+                  row_inside && uint32_t(column) < uint32_t(operand_.width));
+        }
+      } else {
+#pragma unroll
+        for (int i = 0; i < kVector; ++i) {
+          const Place place =
+              outer_[Tile::kAlongSum ? pass : i] + terms[Tile::kAlongSum ? i : pass];
+          element(tile, pass, i, data_ + place.offset, operand_.inside(place));
         }
       }
     }
+  }
+
+  TORCHCONV_ANYWHERE void element(char* tile, int pass, int i, const T* from, bool inside) {
+    if constexpr (sizeof(T) == 2) {
+      fetched_[pass][i] = inside ? from->bits : uint16_t(0);
+    } else {
+      copy_async<int(sizeof(T))>(tile + Tile::at(line(pass), chunk_) + i * int(sizeof(T)), from,
+                                 inside ? int(sizeof(T)) : 0);
+    }
+  }
+
+  /// From a neighbour to the next in a row of an image; nothing where there are no bounds.
+  TORCHCONV_ANYWHERE int32_t column_step() const { return operand_.width == 1 ? 0 : 1; }
+
+  /// Whether these follow each other in memory, and in a row.
+  TORCHCONV_ANYWHERE bool are_run(const Place (&places)[kVector]) const {
+    bool run = true;
+#pragma unroll
+    for (int i = 1; i < kVector; ++i) {
+      run = run && places[i].offset == places[0].offset + i && places[i].row == places[0].row &&
+            places[i].column == places[0].column + i * column_step();
+    }
+    return run;
   }
 };
 

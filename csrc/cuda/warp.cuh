@@ -36,6 +36,20 @@ TORCHCONV_ANYWHERE inline void copy_async(void* to, const void* from, int there)
 #endif
 }
 
+/// The same of 16 bytes, or of none.
+TORCHCONV_ANYWHERE inline void copy_async_if(bool inside, void* to, const void* from) {
+#ifdef __CUDA_ARCH__
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  asm volatile(
+      "{ .reg .pred outside; setp.eq.u32 outside, %2, 0;"
+      "  cp.async.cg.shared.global [%0], [%1], 16, outside; }" ::"r"(address),
+      "l"(from), "r"(unsigned(inside))
+      : "memory");
+#elif !defined(__CUDACC__)
+  host::copy_later({to, from, 16, inside ? 16 : 0});
+#endif
+}
+
 /// Makes a group of the copies since the last one.
 TORCHCONV_ANYWHERE inline void commit_copies() {
 #ifdef __CUDA_ARCH__
