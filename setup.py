@@ -57,7 +57,7 @@ FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
 FLAGS += ["-O3", "-g0"] if not DEBUG else ["-O0", "-g", "-UNDEBUG"]
 FLAGS += [f"-fmacro-prefix-map={Path.cwd()}/="]  # errors name csrc/..., not the builder's folders
-# From Ampere on, as torch's own packages; GPUs of 8.9 run what is made for 8.6. PTX of 9.0 and of the
+# From Ampere on, as torch's own packages; GPUs of 8.9 run what is for 8.6. PTX of 9.0 and of the
 # last one serves what comes after.
 ARCHITECTURES = ["8.0", "8.6", "9.0", "10.0", "12.0"]
 

@@ -75,7 +75,7 @@ def all_results(x, weight, bias, grad_out, **options):
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("dtype", FLOATS)
 @cases
-def test_depthwise_matches_float64(kernels, dtype, case, layout):
+def test_depthwise_matches_float64(isa, dtype, case, layout):
     (x, *others), options = inputs(case, dtype)
     assert_matches_float64(
         partial(torchconv.conv2d, **options),
@@ -104,7 +104,7 @@ def test_depthwise_is_exact_on_small_integers_in_any_layout(kernels, dtype, case
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @cases
-def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(kernels, dtype, case, layout):
+def test_depthwise_result_depends_neither_on_threads_nor_on_the_batch(isa, dtype, case, layout):
     given, options = inputs(case, dtype, batch=3)
     given[0] = in_layout(layout, given[0])
     grad_out = layout(torch.randn_like(torchconv.conv2d(*given, **options)))

@@ -136,6 +136,27 @@ void multiply(float (&sums)[4], const uint32_t (&rows)[4], const uint32_t (&colu
   };
   const auto all = exchange(own);
   const int g = lane() / 4, t = lane() % 4;
+  // Tiles are seldom full. Zeros are multiplied only where that may give no number.
+  uint32_t rows_or = 0, columns_or = 0;
+  for (int k = 0; k < 4; ++k) {
+    for (const uint32_t word : all[4 * g + k].rows) rows_or |= word;
+    for (int n = 2 * t; n < 2 * t + 2; ++n) {
+      for (const uint32_t word : all[4 * n + k].columns) columns_or |= word;
+    }
+  }
+  const auto finite = [&](const auto& words) {
+    bool all_finite = true;
+    for (const uint32_t word : words) {
+      for (int i = 0; i < in_word; ++i) all_finite = all_finite && factor(word, i) * 0 == 0;
+    }
+    return all_finite;
+  };
+  bool skip = rows_or == 0 || columns_or == 0;
+  for (int k = 0; k < 4 && skip; ++k) {
+    skip = rows_or == 0 ? finite(all[8 * t + k].columns) && finite(all[8 * t + 4 + k].columns)
+                        : finite(all[4 * g + k].rows);
+  }
+  if (skip) return;
   for (int s = 0; s < 4; ++s) {
     double sum = 0;
     for (int k = 0; k < 8; ++k) {
