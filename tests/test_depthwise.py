@@ -88,6 +88,9 @@ def test_depthwise_matches_float64(isa, dtype, case, layout):
 @pytest.mark.parametrize("dtype", FLOATS)
 @cases
 def test_depthwise_is_exact_on_small_integers_in_any_layout(kernels, dtype, case, layout):
+    if kernels == "cuda_on_host" and case == "too-wide-for-scratch":
+        pytest.skip("a GPU has no such scratch, and its fibers would sum a bias for a minute")
+
     def whole(shape):
         return small_integers(*shape, dtype=torch.float32, most=1)
 
@@ -134,7 +137,7 @@ def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(kernels, dtyp
 @pytest.mark.parametrize("layout", [contiguous, channels_last])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [14, 20])
-def test_depthwise_gradients_multiply_only_what_belongs_together(kernels, layout, stride, size):
+def test_depthwise_gradients_multiply_only_what_belongs_together(isa, layout, stride, size):
     """An infinity reaches the results that its tap or pixel takes part in, and no other."""
     channels = 18
     x, weight = layout(torch.randn(1, channels, size, size)), torch.randn(channels, 1, 3, 3)
