@@ -20,12 +20,13 @@ TYPES = [torch.bfloat16, torch.float16, torch.float32]  # that as TF32
 types = pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: str(dtype)[6:])
 ALL = ("out", "grad_x", "grad_weight")
 # (x, filters and kernel, stride, padding on the left, right, top and bottom, dilation); and what is
-# taken of 16 bits in NCHW and channels_last. Of float32, what TF32 can read as it lies.
+# taken of 16 bits: in NCHW, where rows have to be multiples of 16 bytes, and in channels_last. Of
+# float32 it is what TF32 can read as it lies.
 CASES = {
     "3x3": (((2, 64, 8, 8), (64, 3, 3), 1, (1, 1, 1, 1), 1), ALL, ALL),
     "1x1": (((2, 64, 14, 16), (72, 1, 1), 1, (0, 0, 0, 0), 1), ALL, ALL),
     "several-tiles": (((3, 64, 9, 16), (136, 3, 3), 1, (1, 1, 1, 1), 1), ALL, ALL),
-    "four-sided": (((2, 64, 10, 16), (128, 3, 5), 1, (2, 1, 0, 3), 1), ALL, ALL),
+    "four-sided": (((2, 64, 10, 16), (128, 3, 5), 1, (2, 1, 0, 3), 1), ("out",), ALL),
     "dilation": (((1, 64, 16, 40), (64, 3, 3), 1, (2, 2, 2, 2), 2), ALL, ALL),
     "stride": (((2, 64, 11, 32), (72, 3, 3), 2, (1, 1, 1, 1), 1), ("grad_x",), ALL),
     "patches": (((2, 64, 12, 16), (64, 2, 2), 2, (0, 0, 0, 0), 1), ("grad_x",), ALL),
