@@ -35,7 +35,7 @@ struct DigitOrder {
 
 template <class T>
 DigitOrder order_of(const View4<T>& view, int64_t channels) {
-  return {view.c == 1 && channels > 1};
+  return DigitOrder{view.c == 1 && channels > 1};
 }
 
 /// Whether outputs and taps lead out of an image of so many rows, or columns.
