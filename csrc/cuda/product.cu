@@ -5,6 +5,7 @@
 
 #include "checks.h"
 #include "cuda/device.h"
+#include "cuda/launch.cuh"
 #include "typed.h"
 
 namespace torchconv::cuda {
