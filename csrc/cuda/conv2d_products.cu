@@ -34,6 +34,23 @@ void for_images(const Conv2dShape& s, int64_t images, const Fn& fn) {
   }
 }
 
+/// conv2d of some images, from the first one on.
+template <class T>
+Correlation<T> correlation_of(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
+                              const std::optional<at::Tensor>& bias, int64_t first,
+                              const Conv2dShape& some) {
+  View4<const T> from = view4<const T>(x);
+  View4<T> to = view4<T>(out);
+  from.data += first * from.n;
+  to.data += first * to.n;
+  Correlation<T> correlation = forward_of(some, from, view4<const T>(weight), to);
+  if (bias) {
+    correlation.bias = data_of<const T>(*bias);
+    correlation.bias_step = bias->stride(0);
+  }
+  return correlation;
+}
+
 }  // namespace
 
 void conv2d_into(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
@@ -44,15 +61,7 @@ void conv2d_into(const at::Tensor& out, const at::Tensor& x, const at::Tensor& w
   for_images(s, s.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(x.scalar_type(), [&](auto type) {
       using T = decltype(type);
-      View4<const T> from = view4<const T>(x);
-      View4<T> to = view4<T>(out);
-      from.data += first * from.n;
-      to.data += first * to.n;
-      Correlation<T> correlation = forward_of(some, from, view4<const T>(weight), to);
-      if (bias) {
-        correlation.bias = data_of<const T>(*bias);
-        correlation.bias_step = bias->stride(0);
-      }
+      const auto correlation = correlation_of<T>(out, x, weight, bias, first, some);
       compute_product(out, product_of(correlation), math, false);
     });
   });
@@ -94,19 +103,13 @@ void conv2d_pooled_into(const at::Tensor& out, const at::Tensor& offsets, const 
   for_images(conv, conv.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(x.scalar_type(), [&](auto type) {
       using T = decltype(type);
-      View4<const T> from = view4<const T>(x);
-      View4<T> to = view4<T>(out);
-      from.data += first * from.n;
-      to.data += first * to.n;
-      Correlation<T> correlation = forward_of(some, from, view4<const T>(weight), to);
-      if (bias) {
-        correlation.bias = data_of<const T>(*bias);
-        correlation.bias_step = bias->stride(0);
-      }
+      const auto correlation = correlation_of<T>(out, x, weight, bias, first, some);
       PooledWindow window;
       const ProductArgs<T> args = pooled_product_of(correlation, pool, &window);
       window.relu = relu;
-      if (offsets.defined()) window.offsets = data_of<uint8_t>(offsets) + first * to.n;
+      if (offsets.defined()) {
+        window.offsets = data_of<uint8_t>(offsets) + first * offsets.stride(0);
+      }
       compute_pooled_product(out, args, math, window);
     });
   });

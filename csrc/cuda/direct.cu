@@ -10,23 +10,9 @@ namespace torchconv::cuda {
 namespace {
 
 /// Of the gradient of the input, whose taps are turned round.
-DirectLine<int64_t> backward_rows(const Conv2dShape& s) {
-  return {s.out_h,
-          s.in_h,
-          1,
-          s.stride_h,
-          s.kernel_h,
-          s.dilation_h,
-          s.pad_top - (s.kernel_h - 1) * s.dilation_h};
-}
-DirectLine<int64_t> backward_columns(const Conv2dShape& s) {
-  return {s.out_w,
-          s.in_w,
-          1,
-          s.stride_w,
-          s.kernel_w,
-          s.dilation_w,
-          s.pad_left - (s.kernel_w - 1) * s.dilation_w};
+DirectLine<int64_t> backward_line(int64_t out, int64_t in, int64_t stride, int64_t kernel,
+                                  int64_t dilation, int64_t pad) {
+  return {out, in, 1, stride, kernel, dilation, pad - (kernel - 1) * dilation};
 }
 
 template <class T, class Index>
@@ -73,17 +59,18 @@ void direct_conv2d_backward_input(const at::Tensor& grad_x, const at::Tensor& gr
     using T = decltype(type);
     const Places<const T, int64_t> w = places_of<const T>(weight);
     const T* last_tap = w.data + (s.kernel_h - 1) * w.h + (s.kernel_w - 1) * w.w;
-    correlate<T>(grad_x, {s.batch,
-                          s.in_channels,
-                          s.group_in_channels(),
-                          s.group_out_channels(),
-                          backward_rows(s),
-                          backward_columns(s),
-                          places_of<const T>(grad_out),
-                          places_of<T>(grad_x),
-                          {last_tap, s.group_out_channels() * w.n, w.c, w.n, -w.h, -w.w},
-                          nullptr,
-                          0});
+    correlate<T>(grad_x,
+                 {s.batch,
+                  s.in_channels,
+                  s.group_in_channels(),
+                  s.group_out_channels(),
+                  backward_line(s.out_h, s.in_h, s.stride_h, s.kernel_h, s.dilation_h, s.pad_top),
+                  backward_line(s.out_w, s.in_w, s.stride_w, s.kernel_w, s.dilation_w, s.pad_left),
+                  places_of<const T>(grad_out),
+                  places_of<T>(grad_x),
+                  {last_tap, s.group_out_channels() * w.n, w.c, w.n, -w.h, -w.w},
+                  nullptr,
+                  0});
   });
 }
 
