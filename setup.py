@@ -47,9 +47,11 @@ DEBUG = os.environ.get("DEBUG", "0") not in ("", "0")
 X86 = platform.machine() == "x86_64"
 ISAS = ["baseline", "avx2", "avx512", "avx512_bf16"] if X86 else ["baseline"]
 
+# Older torch asks for an older standard, unless there is one already.
+STANDARD = "-std=c++20"
 # -fopenmp is for the compiler and not for the linker: the symbols must come from the runtime that
 # torch has loaded, because torch.set_num_threads cannot govern the threads of another one.
-FLAGS = ["-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS = [STANDARD, "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"]
 # Two warnings that torch's headers and GCC's own intrinsics raise by the hundred.
 FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
 # These let more loops vectorize and change no result. Never -march=native, for wheels travel, nor
@@ -57,9 +59,9 @@ FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
 FLAGS += ["-O3", "-g0"] if not DEBUG else ["-O0", "-g", "-UNDEBUG"]
 FLAGS += [f"-fmacro-prefix-map={Path.cwd()}/="]  # errors name csrc/..., not the builder's folders
-# From Ampere on, as torch's own packages; GPUs of 8.9 run what is for 8.6. PTX of 9.0 and of the
-# last one serves what comes after.
-ARCHITECTURES = ["8.0", "8.6", "9.0", "10.0", "12.0"]
+# From Ampere on; GPUs of 8.6 and 8.9 run what is for 8.0. PTX of 9.0 and of the last one serves
+# what comes after.
+ARCHITECTURES = ["8.0", "9.0", "10.0", "12.0"]
 
 
 def run(*command):
@@ -116,7 +118,7 @@ def prepare_cuda():
     codes = [code.replace("compute_90,code=sm_90", "compute_90a,code=sm_90a") for code in codes]
     if "--compress-mode" in run(nvcc, "--help"):  # a third of the size, as torch's own packages
         codes.append("--compress-mode=size")
-    nvcc_flags = ["-O3", *codes, *host, *(["-lineinfo"] if DEBUG else []), *headers]
+    nvcc_flags = [STANDARD, "-O3", *codes, *host, *(["-lineinfo"] if DEBUG else []), *headers]
     return ["-DTORCHCONV_WITH_CUDA", *headers], nvcc_flags
 
 

@@ -44,9 +44,13 @@ auto places_in_tile() {
 
 // Whether Hopper kernels take something, and what they then make of it.
 
-bool hopper_matmul(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
+torchconv::cuda::Float32Math float32_of(bool split) {
+  return split ? torchconv::cuda::Float32Math::kTf32x3 : torchconv::cuda::Float32Math::kTf32;
+}
+
+bool hopper_matmul(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool split) {
   using namespace torchconv::cuda;
-  return hopper_matmul(out, a, b, std::nullopt, Float32Math::kTf32);
+  return hopper_matmul(out, a, b, std::nullopt, Batch(), out.size(0), float32_of(split));
 }
 
 using Ints = std::vector<int64_t>;
@@ -54,16 +58,16 @@ using Ints = std::vector<int64_t>;
 /// `what` is out, grad_x or grad_weight, and is written; the other two tensors are read.
 bool hopper_conv2d(const std::string& what, const at::Tensor& x, const at::Tensor& weight,
                    const at::Tensor& out, const std::optional<at::Tensor>& bias, const Ints& stride,
-                   const Ints& padding, const Ints& dilation) {
+                   const Ints& padding, const Ints& dilation, bool split) {
   using namespace torchconv::cuda;
   const torchconv::Conv2dShape s{
       x.size(0),      x.size(1),   x.size(2),   x.size(3),  weight.size(0), weight.size(2),
       weight.size(3), stride[0],   stride[1],   padding[0], padding[1],     padding[2],
       padding[3],     dilation[0], dilation[1], 1,          out.size(2),    out.size(3)};
-  constexpr auto kTf32 = Float32Math::kTf32;
-  if (what == "out") return torchconv::cuda::hopper_conv2d(out, x, weight, bias, s, kTf32);
-  if (what == "grad_x") return hopper_conv2d_backward_input(x, out, weight, s, kTf32);
-  return hopper_conv2d_backward_weight(weight, out, x, s, kTf32);
+  const Float32Math float32 = float32_of(split);
+  if (what == "out") return torchconv::cuda::hopper_conv2d(out, x, weight, bias, s, float32);
+  if (what == "grad_x") return hopper_conv2d_backward_input(x, out, weight, s, float32);
+  return hopper_conv2d_backward_weight(weight, out, x, s, float32);
 }
 
 }  // namespace
@@ -79,8 +83,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("set_choice", [](const std::string& what, const std::string& name) {
     torchconv::cuda::choice(what).force(name);
   });
-  m.def("hopper_matmul",
-        [](at::Tensor out, at::Tensor a, at::Tensor b) { return hopper_matmul(out, a, b); });
+  m.def("hopper_matmul", hopper_matmul);
   m.def("hopper_conv2d", hopper_conv2d);
   m.def("places_of_axis", places_of_axis);
   m.def("places_in_tile", [](int element_bytes, bool along_sum) {

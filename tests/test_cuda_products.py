@@ -177,23 +177,35 @@ def test_what_a_warp_reads_at_once_lies_in_different_banks(element_bytes, along_
 PLAIN = (torch.empty(32, 64, 56, 56, device="meta"), torch.empty(64, 64, 3, 3, device="meta"))
 
 
+@pytest.fixture
+def product():
+    """No warpgroups, of which the plans for a GPU like an H200 would tell."""
+    with backends.cuda_kernels(algorithm="product"):
+        yield
+
+
 def plans(x, weight, **options):
     return backends.explain_conv2d(x, weight, device="cuda", **options)
 
 
 def test_plans_tell_the_arithmetic_and_follow_the_switches_of_tf32():
     x, weight = PLAIN
-    for dtype, name in ((torch.bfloat16, "bf16"), (torch.float16, "f16"), (torch.float64, "f64")):
+    for dtype, name, algorithm in (
+        (torch.bfloat16, "bf16", "wgmma"),
+        (torch.float16, "f16", "wgmma"),
+        (torch.float64, "f64", "product"),
+    ):
         for plan in plans(x.to(dtype), weight.to(dtype), padding=1).values():
-            assert (plan.algorithm, plan.arithmetic) == ("product", name)
+            assert (plan.algorithm, plan.arithmetic) == (algorithm, name)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=True):
         assert plans(x, weight)["forward"].arithmetic == "tf32"
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         assert plans(x, weight)["forward"].arithmetic == "tf32x3"
         with backends.cuda_kernels(float32="fma"):
-            assert plans(x, weight)["forward"].arithmetic == "fma"
+            assert plans(x, weight)["forward"][:2] == ("product", "fma")
 
 
+@pytest.mark.usefixtures("product")
 def test_plans_take_large_tiles_where_there_are_enough():
     x = PLAIN[0].bfloat16()
     wide = torch.empty(256, 64, 3, 3, device="meta", dtype=torch.bfloat16)
@@ -205,6 +217,7 @@ def test_plans_take_large_tiles_where_there_are_enough():
         assert plans(last(x), last(wide), padding=1)["forward"].tile == "64x64"
 
 
+@pytest.mark.usefixtures("product")
 def test_plans_cut_long_sums_by_their_length_alone():
     x, weight = PLAIN
     plan = plans(x, weight, padding=1)["backward_weight"]
@@ -222,6 +235,26 @@ def test_plans_split_the_input_gradient_by_the_strides():
     assert plans(x, weight, stride=2)["backward_input"].launches == 4
     assert plans(x, weight, stride=(1, 3))["backward_input"].launches == 3
     assert plans(x, torch.empty(64, 64, 4, 4), stride=4)["backward_input"].launches == 1
+
+
+def test_plans_of_warpgroups_keep_a_gpu_busy_and_copy_only_what_they_must():
+    x, weight = (t.bfloat16() for t in PLAIN)
+    last = channels_last
+    large = plans(last(x), last(weight), padding=1)
+    assert large["forward"].chunks == 1
+    assert large["forward"].workspace_bytes == 0
+    assert large["backward_weight"].chunks > 1
+    deep = torch.empty(1, 512, 7, 7, device="meta", dtype=torch.bfloat16)
+    many = torch.empty(512, 512, 3, 3, device="meta", dtype=torch.bfloat16)
+    small = plans(last(deep), last(many), padding=1)["forward"]
+    assert (small.tile, small.chunks > 1) == ("128x64", True)
+    halves = plans(last(deep), last(many[:, :256]), padding=1, groups=2)["forward"]
+    assert (halves.algorithm, halves.launches) == ("wgmma", 2)
+    # Rows of 3 x 3 windows begin within 16 bytes, those of 1 x 1 windows do not.
+    assert plans(x, weight, padding=1)["forward"].workspace_bytes >= x.numel() * 2
+    assert plans(x, weight[:, :, :1, :1])["forward"].workspace_bytes == 0
+    with backends.cuda_kernels(tile="128x64"):
+        assert plans(x, weight)["forward"].algorithm == "product"
 
 
 def test_plans_of_few_channels_and_of_nothing():

@@ -224,6 +224,10 @@ MOST = 2**63 - 1
     ],
 )  # fmt: skip
 def test_the_largest_stride_reads_nothing_outside(kernels, name, call, expected):
+    if "cuda" in kernels and name.startswith("conv2d"):  # whose places are counted in 32 bits
+        with pytest.raises(RuntimeError, match=rf"{name}: expected .* less than 2\^29 on a GPU"):
+            call()
+        return
     out = call()
     assert torch.equal(out, torch.full_like(out, expected))
 

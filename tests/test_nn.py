@@ -142,7 +142,10 @@ def test_conv2d_refuses_bad_arguments_at_once(kwargs, error, message):
 
 def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input(device):
     layer = torchconv.nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect")
-    with pytest.raises(TypeError, match="conv2d: expected x to be a Tensor, but got list"):
+    sentence = "conv2d: expected x to be a Tensor, but got list"
+    with pytest.raises(TypeError, match=sentence):
+        layer([1])
+    with torch.device("cpu"), pytest.raises(TypeError, match=sentence):  # a mode sees all calls
         layer([1])
     with pytest.raises(RuntimeError, match="conv2d: expected x to have 4 dimensions"):
         layer(torch.ones(4, 9))

@@ -17,22 +17,20 @@ Attributes:
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
-from typing import NamedTuple, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TypeVar
 
 from torchconv import _C
+from torchconv._plans import Conv2dCudaPlan as Conv2dCudaPlan
+from torchconv._plans import Conv2dPlan as Conv2dPlan
+from torchconv._plans import explain_conv2d as explain_conv2d
 
 Value = TypeVar("Value")
 
 allow_winograd: bool
 strict_accuracy: bool
-
-_CONV2D_KERNELS = ("forward", "backward_input", "backward_weight")
 
 
 @contextmanager
@@ -170,10 +168,10 @@ def cuda_kernels(
     Args:
         algorithm: Of conv2d and its gradients: ``automatic``; ``product``, a product of matrices
             that are never made; ``direct``, for groups of few channels; ``wgmma``, products by the
-            warpgroups of Hopper GPUs, of matmul and linear, too. The last is never taken
-            automatically.
-        tile: What a block of threads computes of a product: ``automatic``, ``128x128`` (for tensors
-            that can be loaded by 16 bytes), ``128x64`` or ``64x64``.
+            warpgroups of Hopper GPUs, of matmul and linear, too, which these GPUs take unless
+            another algorithm or a tile is forced.
+        tile: What a block of threads computes of a product, but by warpgroups: ``automatic``,
+            ``128x128`` (for tensors that can be loaded by 16 bytes), ``128x64`` or ``64x64``.
         float32: How float32 is multiplied: ``automatic``; ``tf32``; ``tf32x3``, in three products
             of TF32, which together are as accurate as float32; ``fma``, by multiply-adds.
             Automatically, TF32 is taken where torch would: as
@@ -204,127 +202,6 @@ def cuda_kernels(
                 raise ValueError(f"cuda_kernels: {name}: {error}") from None
 
     return _set_for_a_while(read, write, chosen)
-
-
-class Conv2dPlan(NamedTuple):
-    """How one kernel of a convolution works on the CPU.
-
-    Attributes:
-        algorithm: One of those of :func:`conv2d_algorithm`; ``none`` where a tensor is empty.
-        out_channels: Channels of the result in one portion of work (of grad_out, for the gradient
-            of the weight).
-        images: Images in a portion, or in a block of the sum that is the gradient of the weight;
-            tiles of images, for Winograd's algorithm.
-        rows: Rows of each of these images; outputs, of a tile.
-        columns: Columns of each of these rows.
-        items: Portions that are shared out among threads; 0 where no plan counts them (depthwise).
-        chunks: Parts into which a sum is cut so that threads can share it.
-        scratch_bytes: Scratch memory of each thread.
-    """
-
-    algorithm: str
-    out_channels: int
-    images: int
-    rows: int
-    columns: int
-    items: int
-    chunks: int
-    scratch_bytes: int
-
-
-class Conv2dCudaPlan(NamedTuple):
-    """How one kernel of a convolution works on a GPU.
-
-    Attributes:
-        algorithm: One of those of :func:`cuda_kernels`; ``none`` where a tensor is empty.
-        arithmetic: ``bf16``, ``f16`` or ``f64`` on tensor cores, or one of the ways to multiply
-            float32; empty for ``direct``.
-        tile: What a block of threads computes at a time: rows (pixels; output channels, for the
-            gradient of the weight) by columns.
-        chunks: Parts into which a sum is cut, which are added in order.
-        launches: Kernels that are started; for the gradient of the input, each has the pixels
-            that leave the same remainders when divided by the strides.
-        workspace_bytes: Memory for parts of sums.
-    """
-
-    algorithm: str
-    arithmetic: str
-    tile: str
-    chunks: int
-    launches: int
-    workspace_bytes: int
-
-
-_H200 = (132, 90)  # processors, compute capability
-
-
-def explain_conv2d(
-    x: Tensor,
-    weight: Tensor,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] | str = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-    device: str | torch.device | None = None,
-) -> dict[str, Conv2dPlan] | dict[str, Conv2dCudaPlan]:
-    """Says how a convolution and its gradients would be computed now.
-
-    Args:
-        x: ``Tensor[batch, in_channels, height, width]`` on any device, ``meta``, too: only sizes,
-            dtype and layout are read.
-        weight: ``Tensor[out_channels, in_channels / groups, kernel_h, kernel_w]``.
-        stride: As for :func:`torchconv.conv2d`, like the rest.
-        padding: As for :func:`torchconv.conv2d`.
-        dilation: As for :func:`torchconv.conv2d`.
-        groups: As for :func:`torchconv.conv2d`.
-        device: Where it would be computed; where ``x`` is, if None. ``"cuda"`` needs no GPU: if
-            there is none, one like an H200 is assumed.
-
-    Returns:
-        The plans of ``forward``, ``backward_input`` and ``backward_weight``:
-        :class:`Conv2dCudaPlan` for a GPU, else :class:`Conv2dPlan`.
-
-    Raises:
-        RuntimeError: If shapes, dtypes or sizes do not fit together.
-        TypeError: If an argument has the wrong type.
-
-    Example:
-        >>> x, weight = torch.randn(8, 64, 56, 56), torch.randn(64, 64, 3, 3)
-        >>> torchconv.backends.explain_conv2d(x, weight, padding=1)["forward"].algorithm
-        'winograd_4x4'
-        >>> x, weight = x.bfloat16(), weight.bfloat16()
-        >>> plans = torchconv.backends.explain_conv2d(x, weight, padding=1, device="cuda")
-        >>> plans["forward"].arithmetic
-        'bf16'
-    """
-    from torchconv.ops._arguments import check_tensors, conv_padding, integer, pair
-
-    op = "explain_conv2d"
-    check_tensors(op, x=x, weight=weight)
-    where = x.device if device is None else torch.device(device)
-    x, weight = (torch.empty_like(t, device="meta") for t in (x, weight))
-    strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
-    amounts = conv_padding(op, padding, x.shape, weight.shape, strides, dilations)
-    groups = integer(op, "groups", groups)
-    out = torch.ops.torchconv.conv2d(x, weight, None, strides, amounts, dilations, groups)
-    sizes = [*x.shape, *weight.shape[:1], *weight.shape[2:], *strides, *amounts, *dilations, groups]
-    channels_last = out.stride(1) == 1 and out.stride(3) != 1
-    sizes += out.shape[2:]
-    if where.type == "cuda":
-        dtype = str(x.dtype).removeprefix("torch.")
-        cuda = _C.explain_conv2d_cuda(sizes, dtype, channels_last, *_gpu(where))
-        named = (Conv2dCudaPlan(*plan) for plan in cuda)
-        return dict(zip(_CONV2D_KERNELS, named, strict=True))
-    is_bf16 = x.dtype == torch.bfloat16
-    plans = _C.explain_conv2d(sizes, x.element_size(), is_bf16, channels_last)
-    return dict(zip(_CONV2D_KERNELS, (Conv2dPlan(*plan) for plan in plans), strict=True))
-
-
-def _gpu(device: torch.device) -> tuple[int, int]:
-    if not torch.cuda.is_available():
-        return _H200
-    found = torch.cuda.get_device_properties(device)
-    return found.multi_processor_count, 10 * found.major + found.minor
 
 
 def winograd(allow: bool | None = None, strict: bool | None = None) -> AbstractContextManager[None]:

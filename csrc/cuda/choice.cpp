@@ -37,9 +37,10 @@ Choice& float32_choice() {
   return float32;
 }
 
-bool wgmma_is_forced() {
+bool prefers_wgmma(int capability) {
   const Choice& choice = algorithm_choice();
-  return choice.forced() && choice.as<Algorithm>() == Algorithm::kWgmma;
+  if (choice.forced()) return choice.as<Algorithm>() == Algorithm::kWgmma;
+  return capability == 90 && !tile_choice().forced();
 }
 
 Choice& choice(const std::string& what) {

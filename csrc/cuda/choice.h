@@ -42,8 +42,9 @@ Choice& algorithm_choice();  // Algorithm: "product", "direct", "wgmma"
 Choice& tile_choice();       // TileSize: "128x128", "128x64", "64x64"
 Choice& float32_choice();    // Float32Math: "tf32", "tf32x3", "fma"
 
-/// Whether products are to be computed by warpgroups of Hopper GPUs where they can.
-bool wgmma_is_forced();
+/// Whether products are computed by the warpgroups of Hopper GPUs where these can: if it is forced
+/// or, on such a GPU, nothing else is, neither another algorithm nor one of its tiles.
+bool prefers_wgmma(int capability);
 
 /// Those choices by their names, "algorithm", "tile" and "float32".
 Choice& choice(const std::string& what);

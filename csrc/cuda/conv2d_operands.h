@@ -200,6 +200,20 @@ inline bool tiles_image(const Conv2dShape& s) {
          tiles(s.in_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left + s.pad_right);
 }
 
+/// Whether there is a tap for each remainder of an input's position by the strides; the gradient of
+/// inputs that none reaches is zero.
+inline bool all_inputs_meet_taps(const Conv2dShape& s) {
+  const auto all = [](int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, int64_t size) {
+    bool met = true;
+    for (int64_t remainder = 0; remainder < std::min(stride, size); ++remainder) {
+      met = met && backward_taps(kernel, stride, pad, dilation, remainder).count > 0;
+    }
+    return met;
+  };
+  return all(s.kernel_h, s.stride_h, s.pad_top, s.dilation_h, s.in_h) &&
+         all(s.kernel_w, s.stride_w, s.pad_left, s.dilation_w, s.in_w);
+}
+
 /// Calls fn with products that together make the gradient of the input.
 template <class T, class Fn>
 void for_backward_input(const Conv2dShape& s, const View4<const T>& grad_out,

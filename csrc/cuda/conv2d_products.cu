@@ -57,7 +57,7 @@ void conv2d_into(const at::Tensor& out, const at::Tensor& x, const at::Tensor& w
                  const std::optional<at::Tensor>& bias, const Conv2dShape& s) {
   if (algorithm_of(s) == Algorithm::kDirect) return direct_conv2d(out, x, weight, bias, s);
   const Float32Math math = math_on(out);
-  if (wgmma_is_forced() && hopper_conv2d(out, x, weight, bias, s, math)) return;
+  if (prefers_wgmma(gpu_of(out).capability) && hopper_conv2d(out, x, weight, bias, s, math)) return;
   for_images(s, s.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(x.scalar_type(), [&](auto type) {
       using T = decltype(type);
@@ -121,7 +121,11 @@ void conv2d_backward_input_into(const at::Tensor& grad_x, const at::Tensor& grad
     return direct_conv2d_backward_input(grad_x, grad_out, weight, s);
   }
   const Float32Math math = math_on(grad_x);
-  if (wgmma_is_forced() && hopper_conv2d_backward_input(grad_x, grad_out, weight, s, math)) return;
+  if (prefers_wgmma(gpu_of(grad_x).capability) &&
+      hopper_conv2d_backward_input(grad_x, grad_out, weight, s, math)) {
+    return;
+  }
+  if (!all_inputs_meet_taps(s)) grad_x.zero_();
   for_images(s, s.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(grad_x.scalar_type(), [&](auto type) {
       using T = decltype(type);
@@ -130,7 +134,7 @@ void conv2d_backward_input_into(const at::Tensor& grad_x, const at::Tensor& grad
       from.data += first * from.n;
       to.data += first * to.n;
       for_backward_input(some, from, view4<const T>(weight), to, [&](const ProductArgs<T>& args) {
-        compute_product(grad_x, args, math, false);
+        if (args.rows.sum.extent() > 0) compute_product(grad_x, args, math, false);
       });
     });
   });
@@ -143,7 +147,7 @@ void conv2d_backward_weight_into(const at::Tensor& grad_weight, const at::Tensor
     return direct_conv2d_backward_weight(grad_weight, make(0, s.batch), x, s);
   }
   const Float32Math math = math_on(grad_weight);
-  if (wgmma_is_forced() && images >= s.batch &&
+  if (prefers_wgmma(gpu_of(grad_weight).capability) && images >= s.batch &&
       hopper_conv2d_backward_weight(grad_weight, make(0, s.batch), x, s, math)) {
     return;
   }

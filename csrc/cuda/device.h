@@ -14,8 +14,9 @@ struct Device {
 /// Of a tensor.
 Device gpu_of(const at::Tensor& tensor);
 #else
-/// The host plays one with as many processors as an H200 has.
-inline Device gpu_of(const at::Tensor&) { return {132, 90}; }
+/// The host plays one with as many processors as an H200 has, but takes what only that has no more
+/// than others do, unless it is forced to.
+inline Device gpu_of(const at::Tensor&) { return {132, 80}; }
 #endif
 
 }  // namespace torchconv::cuda

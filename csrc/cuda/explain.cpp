@@ -5,6 +5,8 @@
 #include "cuda/conv2d.h"
 #include "cuda/conv2d_operands.h"
 #include "cuda/float32_math.h"
+#include "cuda/hopper_conv2d.h"
+#include "cuda/hopper_conv2d_weight.h"
 
 namespace torchconv::cuda {
 namespace {
@@ -30,6 +32,30 @@ Conv2dExplanation explanation(ProductArgs<T> args, bool long_sum, const Device& 
           plan.chunks, launches,    sums * int64_t(sizeof(typename Kind::Sum))};
 }
 
+/// Of products by warpgroups: so many, which are alike but for the first one's tiles, and the bytes
+/// of copies that they read.
+template <class Kind, class T>
+Conv2dExplanation hopper_explanation(const HopperProduct<T>& product, int64_t launches,
+                                     int64_t copies) {
+  const HopperShape s = product.shape();
+  const HopperCut& cut = product.cut;
+  const int64_t sums = cut.chunks == 1 ? 0 : cut.chunks * s.items * s.rows * s.columns;
+  return {"wgmma",    Kind::kName, std::to_string(kTileRows) + "x" + std::to_string(cut.columns),
+          cut.chunks, launches,    sums * int64_t(sizeof(float)) + copies};
+}
+
+template <class T>
+int64_t bytes_of(const std::optional<Relaid<T>>& image) {
+  return image ? image->bytes() : 0;
+}
+template <class Kind, class T>
+Conv2dExplanation hopper_explanation(HopperConvolution<T>* plan, int64_t groups) {
+  int64_t copies = bytes_of(plan->source);
+  for (const auto& part : plan->parts) copies += part.packed() * int64_t(sizeof(T));
+  const int64_t launches = groups * int64_t(plan->parts.size());
+  return hopper_explanation<Kind>(plan->parts.front().product(), launches, copies);
+}
+
 template <class T>
 std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
                                        const Device& device) {
@@ -46,11 +72,35 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
     int64_t parts = 0;
     ProductArgs<T> first;
     for_backward_input(s, grad_out, weight, grad_x, [&](const ProductArgs<T>& args) {
-      if (parts++ == 0) first = args;
+      if (parts == 0) first = args;
+      parts += args.rows.sum.extent() > 0;
     });
-    return {explanation<Kind>(product_of(forward_of(s, x, weight, out)), false, device, 1),
-            explanation<Kind>(first, false, device, parts),
-            explanation<Kind>(backward_weight_of(s, grad_out, x, grad_weight), true, device, 1)};
+    std::vector<Conv2dExplanation> all{
+        explanation<Kind>(product_of(forward_of(s, x, weight, out)), false, device, 1),
+        explanation<Kind>(first, false, device, parts),
+        explanation<Kind>(backward_weight_of(s, grad_out, x, grad_weight), true, device, 1)};
+    constexpr bool kCan =
+        std::is_same_v<Kind, Half<T>> || std::is_same_v<Kind, Tf32> || std::is_same_v<Kind, Tf32x3>;
+    if constexpr (kCan) {
+      const ConvGroups groups(s);
+      const Conv2dShape& one = groups.one;
+      const bool few = groups.count <= ConvGroups::kMost;
+      if (!prefers_wgmma(device.capability) || !few || !hopper_counts(one)) return all;
+      const bool split = splits<T>(float32);
+      HopperConvolution<T> forward, backward;
+      if (plan_hopper_conv2d(forward_of(one, x, weight, out), split, &forward)) {
+        all[0] = hopper_explanation<Kind>(&forward, groups.count);
+      }
+      if (plan_hopper_backward_input(one, grad_out, weight, grad_x, split, &backward)) {
+        all[1] = hopper_explanation<Kind>(&backward, groups.count);
+      }
+      HopperWeightGradient<T> gradient;
+      if (gradient.plan(one, x, grad_out, grad_weight, split)) {
+        all[2] = hopper_explanation<Kind>(gradient.product->product(), groups.count,
+                                          bytes_of(gradient.x) + bytes_of(gradient.grad_out));
+      }
+    }
+    return all;
   });
 }
 

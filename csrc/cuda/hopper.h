@@ -17,13 +17,15 @@
 
 #include <optional>
 
-#include "cuda/product_plan.h"
+#include "cuda/product.h"
 #include "shapes.h"
 
 namespace torchconv::cuda {
 
+/// out, which is dense, has so many rows in each matrix of the batch.
 bool hopper_matmul(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
-                   const std::optional<at::Tensor>& bias, Float32Math float32);
+                   const std::optional<at::Tensor>& bias, const Batch& batch, int64_t rows,
+                   Float32Math float32);
 
 bool hopper_conv2d(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
                    const std::optional<at::Tensor>& bias, const Conv2dShape& s,

@@ -12,34 +12,54 @@
 
 namespace torchconv::cuda {
 
-inline bool lies_along_sum(const TileLoad& load) {
+inline bool lies_along_sum(const TilePlan& load) {
   return load.kind == LoadKind::kLines || load.kind == LoadKind::kPixels ||
          load.kind == LoadKind::kSumPlanes;
 }
 
-template <class T, int columns, bool rows_along, bool columns_along>
+template <class T, int columns, bool rows_along, bool columns_along, bool split = false>
 void launch_hopper_tiles(const at::Tensor& on, const HopperProduct<T>& p, float* partial) {
-  using Kernel = HopperKernel<T, columns, rows_along, columns_along>;
-  const ProductShape tiled{1, p.row_tiles * kTileRows, p.column_tiles() * columns, 0};
-  const TileOrder order(tiled, {kTileRows, columns}, p.chunks);
-  const auto chunk_steps = int32_t(ceil_div<int64_t>(p.steps.all, p.chunks));
-  const int64_t sums = int64_t(p.args.out_rows.extent()) * p.args.out_columns.extent();
-  const Kernel kernel{p.row_load, p.column_load, p.args,  p.result_rows, order,
-                      p.steps,    chunk_steps,   partial, sums};
+  using Kernel = HopperKernel<T, columns, rows_along, columns_along, split>;
+  const HopperShape shape = p.shape();
+  const ProductShape tiled{shape.items, p.row_tiles * kTileRows, p.column_tiles() * columns, 0};
+  const TileOrder order(tiled, {kTileRows, columns}, p.cut.chunks);
+  const auto chunk_steps = int32_t(ceil_div<int64_t>(p.steps.all, p.cut.chunks));
+  const int64_t sums = shape.rows * shape.columns;
+  ResultRows result_rows = p.result_rows;
+  result_rows.whole_runs = comes_in_whole_runs(p.args, p.args.out, int(sizeof(T))) &&
+                           result_rows.planes.columns * int(sizeof(T)) % kVectorBytes == 0 &&
+                           (result_rows.real.of.divisor() == 1 ||
+                            result_rows.real.real * int(sizeof(T)) % kVectorBytes == 0);
+  const Kernel kernel{TileLoad(p.row_load),
+                      TileLoad(p.column_load),
+                      p.args,
+                      result_rows,
+                      order,
+                      p.steps,
+                      chunk_steps,
+                      partial,
+                      shape.items * sums,
+                      sums};
   const int64_t at_once = Kernel::kBlocksAtOnce * gpu_of(on).processors;
   launch_blocks(on, kernel, std::min(order.tiles(), at_once));
 }
 
 template <class T>
 void launch_hopper_whole(const at::Tensor& on, const HopperProduct<T>& p, float* partial) {
+  if constexpr (sizeof(T) == 4) {
+    if (p.split) {
+      return p.cut.columns == 64 ? launch_hopper_tiles<T, 64, true, true, true>(on, p, partial)
+                                 : launch_hopper_tiles<T, 128, true, true, true>(on, p, partial);
+    }
+  }
   const auto launch_one = [&](auto rows_along, auto columns_along) {
     constexpr bool kRows = rows_along.value, kColumns = columns_along.value;
     if constexpr (sizeof(T) == 2 || (kRows && kColumns)) {
       const auto launch_columns = [&](auto columns) {
         launch_hopper_tiles<T, columns.value, kRows, kColumns>(on, p, partial);
       };
-      if (p.columns == 64) return launch_columns(std::integral_constant<int, 64>());
-      if (p.columns == 128) return launch_columns(std::integral_constant<int, 128>());
+      if (p.cut.columns == 64) return launch_columns(std::integral_constant<int, 64>());
+      if (p.cut.columns == 128) return launch_columns(std::integral_constant<int, 128>());
       launch_columns(std::integral_constant<int, 256>());
     }
   };
@@ -55,15 +75,14 @@ void launch_hopper_whole(const at::Tensor& on, const HopperProduct<T>& p, float*
 
 template <class T>
 void launch_hopper(const at::Tensor& on, const HopperProduct<T>& p) {
-  if (p.chunks == 1) return launch_hopper_whole<T>(on, p, nullptr);
-  const ProductShape s{1, p.args.out_rows.extent(), p.args.out_columns.extent(), 0};
-  const int64_t all = s.rows * s.columns;
+  if (p.cut.chunks == 1) return launch_hopper_whole<T>(on, p, nullptr);
+  const HopperShape h = p.shape();
+  const ProductShape s{h.items, h.rows, h.columns, 0};
+  const int64_t all = s.items * s.rows * s.columns;
   const at::Tensor partial =
-      at::empty({p.chunks * all * int64_t(sizeof(float))}, on.options().dtype(at::kByte));
+      at::empty({p.cut.chunks * all * int64_t(sizeof(float))}, on.options().dtype(at::kByte));
   launch_hopper_whole(on, p, data_of<float>(partial));
-  const Divider<int64_t> by_column(s.columns), by_row(s.rows);
-  const AddChunks<T> body{p.args, s, p.chunks, data_of<float>(partial), Carry{}, by_column, by_row};
-  launch(on, body, all);
+  add_chunks<T>(on, p.args, s, p.result_rows.real, p.cut.chunks, data_of<float>(partial), {});
 }
 
 }  // namespace torchconv::cuda

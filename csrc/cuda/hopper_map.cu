@@ -2,43 +2,17 @@
 // machine without a driver can still load the module.
 #include "cuda/hopper_map.h"
 
+#include <c10/util/Exception.h>
+
 #include "cuda/device.h"
+#include "cuda/hopper_product.h"
 #include "cuda/launch.cuh"
 
-#ifndef __CUDACC__
-#include "cuda/hopper_on_host.h"
-#endif
-
 namespace torchconv::cuda {
-namespace {
-
-constexpr int64_t kLineBytes = 128;
-
-bool can_be_mapped(const MappedTensor& t) {
-  const int64_t bytes = bytes_of(t.element);
-  if (reinterpret_cast<uintptr_t>(t.data) % 16 != 0) return false;
-  for (int d = 0; d < 4; ++d) {
-    if (t.sizes[d] < 1 || t.sizes[d] > INT32_MAX) return false;
-    if (t.sizes[d] == 1) continue;
-    if (d == 0 ? t.steps[0] != 1 : t.steps[d] < 1) return false;
-    if (d > 0 && (t.steps[d] * bytes % 16 != 0 || t.steps[d] >= (int64_t(1) << 40) / bytes)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/// Rows end at the size plus something, which has to fit into a byte, as has the beginning.
-bool can_be_walked(const MappedTensor& t, const PixelWalk& walk) {
-  const auto fits = [](int64_t corner) { return corner >= -128 && corner <= 127; };
-  for (int i = 0; i < 2; ++i) {
-    if (!fits(walk.first[i]) || !fits(walk.last[i] - (t.sizes[i + 1] - 1))) return false;
-    if (walk.stride[i] < 1 || walk.stride[i] > 8 || walk.last[i] < walk.first[i]) return false;
-  }
-  return true;
-}
 
 #ifdef __CUDACC__
+
+namespace {
 
 /// A function of the driver, or nullptr.
 template <class Function>
@@ -73,6 +47,17 @@ CUtensorMapSwizzle swizzle_of(int bytes) {
                        : CU_TENSOR_MAP_SWIZZLE_32B;
 }
 
+auto encode_boxes() {
+  static const auto encode =
+      driver_function<decltype(&cuTensorMapEncodeTiled)>("cuTensorMapEncodeTiled");
+  return encode;
+}
+auto encode_pixels() {
+  static const auto encode =
+      driver_function<decltype(&cuTensorMapEncodeIm2col)>("cuTensorMapEncodeIm2col");
+  return encode;
+}
+
 /// Sizes and steps in the types of the driver.
 struct DriverTensor {
   cuuint64_t sizes[4], steps[3];
@@ -90,56 +75,6 @@ constexpr auto kPlain = CU_TENSOR_MAP_INTERLEAVE_NONE;
 constexpr auto kCached = CU_TENSOR_MAP_L2_PROMOTION_L2_128B;
 constexpr auto kZeros = CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE;
 
-#endif
-
-}  // namespace
-
-bool map_boxes(const MappedTensor& t, const int (&box)[4], int swizzle_bytes, TensorMap* map) {
-  if (!can_be_mapped(t)) return false;
-#ifdef __CUDACC__
-  static const auto encode =
-      driver_function<decltype(&cuTensorMapEncodeTiled)>("cuTensorMapEncodeTiled");
-  if (encode == nullptr) return false;
-  const DriverTensor tensor(t);
-  const cuuint32_t ones[4] = {1, 1, 1, 1};
-  cuuint32_t sizes[4];
-  for (int d = 0; d < 4; ++d) sizes[d] = static_cast<cuuint32_t>(box[d]);
-  return encode(map, type_of(t.element), 4, const_cast<void*>(t.data), tensor.sizes, tensor.steps,
-                sizes, ones, kPlain, swizzle_of(swizzle_bytes), kCached, kZeros) == CUDA_SUCCESS;
-#else
-  *map = {t, {box[0], box[1], box[2], box[3]}, swizzle_bytes, false, {}};
-  return true;
-#endif
-}
-
-bool map_pixels(const MappedTensor& t, const PixelWalk& walk, int pixels, TensorMap* map) {
-  if (!can_be_mapped(t) || !can_be_walked(t, walk)) return false;
-  const int channels = int(kLineBytes) / bytes_of(t.element);
-#ifdef __CUDACC__
-  static const auto encode =
-      driver_function<decltype(&cuTensorMapEncodeIm2col)>("cuTensorMapEncodeIm2col");
-  if (encode == nullptr) return false;
-  const DriverTensor tensor(t);
-  int lower[2], upper[2];
-  cuuint32_t strides[4] = {1, 1, 1, 1};
-  for (int i = 0; i < 2; ++i) {
-    lower[i] = static_cast<int>(walk.first[i]);
-    upper[i] = static_cast<int>(walk.last[i] - (t.sizes[i + 1] - 1));
-    strides[i + 1] = static_cast<cuuint32_t>(walk.stride[i]);
-  }
-  return encode(map, type_of(t.element), 4, const_cast<void*>(t.data), tensor.sizes, tensor.steps,
-                lower, upper, static_cast<cuuint32_t>(channels), static_cast<cuuint32_t>(pixels),
-                strides, kPlain, CU_TENSOR_MAP_SWIZZLE_128B, kCached, kZeros) == CUDA_SUCCESS;
-#else
-  *map = {t, {channels, pixels, 1, 1}, int(kLineBytes), true, walk};
-  return true;
-#endif
-}
-
-#ifdef __CUDACC__
-
-namespace {
-
 /// Has shared memory only where it is compiled for sm_90a. A module may have parts for several
 /// devices, of which the driver takes one; this kernel, of which nothing but its attributes is
 /// used, tells which.
@@ -153,8 +88,38 @@ __global__ void hopper_probe(int* out) {
 
 }  // namespace
 
+TensorMap map_of(const MapRequest& r) {
+  const MappedTensor& t = r.tensor;
+  const DriverTensor tensor(t);
+  const auto type = type_of(t.element);
+  void* const data = const_cast<void*>(t.data);
+  TensorMap map;
+  CUresult result;
+  if (r.pixels) {
+    int lower[2], upper[2];
+    cuuint32_t strides[4] = {1, 1, 1, 1};
+    for (int i = 0; i < 2; ++i) {
+      lower[i] = static_cast<int>(r.walk.first[i]);
+      upper[i] = static_cast<int>(r.walk.last[i] - (t.sizes[i + 1] - 1));
+      strides[i + 1] = static_cast<cuuint32_t>(r.walk.stride[i]);
+    }
+    result = encode_pixels()(&map, type, 4, data, tensor.sizes, tensor.steps, lower, upper,
+                             static_cast<cuuint32_t>(r.box[0]), static_cast<cuuint32_t>(r.box[1]),
+                             strides, kPlain, swizzle_of(r.swizzle), kCached, kZeros);
+  } else {
+    const cuuint32_t ones[4] = {1, 1, 1, 1};
+    cuuint32_t box[4];
+    for (int d = 0; d < 4; ++d) box[d] = static_cast<cuuint32_t>(r.box[d]);
+    result = encode_boxes()(&map, type, 4, data, tensor.sizes, tensor.steps, box, ones, kPlain,
+                            swizzle_of(r.swizzle), kCached, kZeros);
+  }
+  TORCH_CHECK(result == CUDA_SUCCESS, "CUDA driver: no tensor map, error ", int(result));
+  return map;
+}
+
 bool has_hopper_code(const at::Tensor& on) {
   if (gpu_of(on).capability != 90) return false;
+  if (encode_boxes() == nullptr || encode_pixels() == nullptr) return false;
   const c10::cuda::CUDAGuard guard(on.device());
   cudaFuncAttributes attributes{};
   C10_CUDA_CHECK(cudaFuncGetAttributes(&attributes, hopper_probe));
@@ -163,7 +128,9 @@ bool has_hopper_code(const at::Tensor& on) {
 
 #else
 
-bool has_hopper_code(const at::Tensor& on) { return gpu_of(on).capability == 90; }
+TensorMap map_of(const MapRequest& request) { return request; }
+
+bool has_hopper_code(const at::Tensor&) { return true; }
 
 #endif
 

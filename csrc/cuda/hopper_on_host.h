@@ -50,10 +50,10 @@ struct Barrier {
   }
 };
 
-/// sums += rows · columns of a warpgroup, as one thread has asked for it.
+/// sums += rows · columns of a warpgroup, as one thread has asked for it; or sums = rows · columns.
 struct Product {
   uint64_t rows, columns;
-  bool rows_along, columns_along;
+  bool rows_along, columns_along, add;
   MapElement element;
   int n;
   float* sums;
@@ -187,6 +187,8 @@ inline void make_copy(const PendingCopy& copy) {
       ++place[2];
     }
   } else {
+    expect(int64_t(at[0]) * bytes_of(map.tensor.element) % 16 == 0,
+           "a box that begins within 16 bytes");
     for (int third = 0; third < map.box[3]; ++third) {
       for (int second = 0; second < map.box[2]; ++second) {
         for (int first = 0; first < map.box[1]; ++first, to += uint32_t(line)) {
@@ -269,7 +271,7 @@ inline void multiply(const Product& p, int64_t number) {
     const float* const column = f.columns[i / 4 * 8 + lane() % 4 * 2 + i % 2];
     double sum = 0;
     for (int k = 0; k < terms; ++k) sum += double(row[k]) * column[k];
-    p.sums[i] = float(p.sums[i] + sum);
+    p.sums[i] = float((p.add ? p.sums[i] : 0) + sum);
   }
 }
 

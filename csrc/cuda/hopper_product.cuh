@@ -1,9 +1,9 @@
 // The kernel of products on Hopper GPUs. There are as many blocks as run at a time; each goes
 // through tiles of the result, of kTileRows x columns. A block has three warpgroups: two multiply,
-// 64 rows each; of the third one thread asks for copies. Between them is a ring of stages in shared
+// 64 rows each; of the third one warp asks for copies. Between them is a ring of stages in shared
 // memory, each with room for both operands' terms of one step, and two barriers for each stage:
 //
-//   full   one arrival, of the thread that asks for copies, and all bytes of the stage: products
+//   full   one arrival, of the warp that asks for copies, and all bytes of the stage: products
 //          wait for it
 //   empty  an arrival of each warp that multiplies, once its products with this stage are done:
 //          copies wait for it
@@ -13,21 +13,29 @@
 // the third warpgroup gives most of its own to the others.
 #pragma once
 
+#include "cuda/hopper_load.cuh"
 #include "cuda/hopper_result.cuh"
+#include "cuda/hopper_wgmma.cuh"
 #include "cuda/product.cuh"
 
 namespace torchconv::cuda {
 
-template <class T, int columns, bool rows_along, bool columns_along>
+//
+// In TF32 the product of float32 has the accuracy of float32 if each factor is `split` into two
+// numbers, a = a' + a": the sum of a"·b', a'·b" and a'·b' lacks only a"·b". A stage then has both
+// parts of both operands. What tensor cores add, they cut off at the last bit of the sum; so only a
+// stage's terms are left to them, and a thread adds these sums itself.
+template <class T, int columns, bool rows_along, bool columns_along, bool split = false>
 struct HopperKernel {
   // Of the smallest tiles a processor has two blocks: one multiplies while the other one writes.
-  static constexpr bool kSmall = columns == 64;
-  static constexpr int kBlocksAtOnce = kSmall ? 2 : 1, kStages = kSmall ? 3 : 4;
+  static constexpr bool kSmall = columns == 64 && !split;
+  static constexpr int kBlocksAtOnce = kSmall ? 2 : 1;
+  static constexpr int kStages = kSmall || (split && columns > 64) ? 3 : 4, kParts = split ? 2 : 1;
   static constexpr int kGroup = 4 * kWarp, kConsumers = 2 * kGroup, kThreads = 3 * kGroup;
   // Of a thread; all begin with about the mean.
   static constexpr int kLoadRegisters = kSmall ? 24 : 40, kMultiplyRegisters = kSmall ? 104 : 232;
-  static constexpr int kRowBytes = kTileRows * kLineBytes;
-  static constexpr int kStageBytes = kRowBytes + columns * kLineBytes;
+  static constexpr int kRowBytes = kTileRows * kLineBytes, kColumnBytes = columns * kLineBytes;
+  static constexpr int kStageBytes = kParts * (kRowBytes + kColumnBytes);
   static constexpr int kWarps = kConsumers / kWarp;
   static constexpr int kWriterBytes = HopperWriter<T, columns>::kBytes;
   static constexpr int kResultBytes = kWarps * kWriterBytes;
@@ -46,7 +54,7 @@ struct HopperKernel {
   SumSteps steps;
   int32_t chunk_steps;
   float* partial;  // parts of sums, each of so many elements; nullptr: there are none
-  int64_t chunk_step;
+  int64_t chunk_step, item_sums;
 
   TORCHCONV_ANYWHERE void operator()(const Block& block) const {
 #if TORCHCONV_HOPPER
@@ -65,7 +73,7 @@ struct HopperKernel {
     sync_block();
     if (block.thread >= kConsumers) {
       give_registers<kLoadRegisters>();
-      if (block.thread == kConsumers) load(block, stages, full, empty);
+      if (block.thread < kConsumers + kWarp) load(block, stages, full, empty);
     } else {
       take_registers<kMultiplyRegisters>();
       multiply(block, stages, results, full, empty);
@@ -87,23 +95,38 @@ struct HopperKernel {
     }
   }
 
+  /// The lanes of a warp share out the copies of a step: those of the rows' operand, those of the
+  /// columns', and the lower parts of both.
   TORCHCONV_ANYWHERE void load(const Block& block, char* stages, uint64_t* full,
                                uint64_t* empty) const {
-    prefetch_map(&row_load.maps[0]);
-    prefetch_map(&column_load.maps[0]);
+    const int lane = block.thread % kWarp, all = row_load.copies + column_load.copies;
+    const bool lower = lane >= all, asks = lane < kParts * all;
+    const int number = lower ? lane - all : lane;
+    const bool is_row = number < row_load.copies;
+    const int column_begin = kParts * kRowBytes;
+    if (lane == 0) {
+      prefetch_map(&row_load.maps[0]);
+      prefetch_map(&column_load.maps[0]);
+    }
     uint32_t count = 0;  // stages so far
     for_tiles(block, [&](const TileOrder::Tile& tile, int32_t first, int32_t last) {
-      const auto row = row_load.start(int(tile.row), kTileRows);
-      const auto column = column_load.start(int(tile.column), columns);
+      const TileLoad::Copy copy =
+          is_row ? row_load.copy_of(int(tile.item), int(tile.row), kTileRows, number, lower)
+                 : column_load.copy_of(int(tile.item), int(tile.column), columns,
+                                       number - row_load.copies, lower);
 #pragma unroll 1
       for (int32_t i = first; i < last; ++i, ++count) {
         const int stage = int(count % kStages), pass = int(count / kStages);
         char* const to = stages + stage * kStageBytes;
         barrier_wait(&empty[stage], (pass & 1) ^ 1);
-        barrier_expect(&full[stage], kStageBytes);
+        if (lane == 0) barrier_expect(&full[stage], kStageBytes);
+        sync_warp();
         const SumStep step = steps(i);
-        row_load.copy(to, &full[stage], row, step);
-        column_load.copy(to + kRowBytes, &full[stage], column, step);
+        if (asks && is_row) {
+          row_load.ask(copy, to + (lower ? kRowBytes : 0), &full[stage], step);
+        } else if (asks) {
+          column_load.ask(copy, to + column_begin + (lower ? kColumnBytes : 0), &full[stage], step);
+        }
       }
     });
   }
@@ -114,39 +137,66 @@ struct HopperKernel {
     const uint32_t first_address = shared_address(stages) + block.thread / kGroup * row_load.half;
     uint32_t count = 0;
     for_tiles(block, [&](const TileOrder::Tile& tile, int32_t first, int32_t last) {
-      GroupSums<columns> product;
+      GroupSums<columns> product, some;
 #pragma unroll
-      for (int i = 0; i < GroupSums<columns>::kSums; ++i) product.sums[i] = 0;
+      for (int i = 0; i < GroupSums<columns>::kSums; ++i) product.sums[i] = some.sums[i] = 0;
       hold_sums(product.sums);
 #pragma unroll 1
       for (int32_t i = first; i < last; ++i, ++count) {
         const int stage = int(count % kStages), pass = int(count / kStages);
         barrier_wait(&full[stage], pass & 1);
         const uint32_t a = first_address + stage * kStageBytes;
-        const uint32_t b = shared_address(stages) + stage * kStageBytes + kRowBytes;
-        wgmma_fence();
+        const uint32_t b = shared_address(stages) + stage * kStageBytes + kParts * kRowBytes;
+        if constexpr (split) {
+          hold_sums(some.sums);
+          wgmma_fence();
+          multiply_stage<false>(a + kRowBytes, b, &some);
+          multiply_stage<true>(a, b + kColumnBytes, &some);
+          multiply_stage<true>(a, b, &some);
+          wgmma_commit();
+          wgmma_wait<0>();
+          hold_sums(some.sums);
+          if (lane == 0) barrier_arrive(&empty[stage]);
 #pragma unroll
-        for (int k = 0; k < kProducts; ++k) {
-          wgmma<T, rows_along, columns_along, columns>(
-              product.sums, descriptor_at(row_load.descriptor, a + row_load.at_product(k)),
-              descriptor_at(column_load.descriptor, b + column_load.at_product(k)));
+          for (int k = 0; k < GroupSums<columns>::kSums; ++k) product.sums[k] += some.sums[k];
+          continue;
         }
+        wgmma_fence();
+        multiply_stage<true>(a, b, &product);
         wgmma_commit();
         wgmma_wait<1>();  // what came before is done
         if (i > first && lane == 0) barrier_arrive(&empty[(stage + kStages - 1) % kStages]);
       }
-      wgmma_wait<0>();
-      hold_sums(product.sums);
-      if (lane == 0) barrier_arrive(&empty[(count + kStages - 1) % kStages]);
+      if constexpr (!split) {
+        wgmma_wait<0>();
+        hold_sums(product.sums);
+        if (lane == 0) barrier_arrive(&empty[(count + kStages - 1) % kStages]);
+      }
       const HopperWriter<T, columns> writer(args, result_rows, int(tile.row), warp * 16,
                                             int(tile.column) * columns, lane,
                                             results + warp * kWriterBytes);
       if (partial == nullptr) {
-        writer.write(product);
+        writer.write(product, args.out + tile.item * args.batch.out[2]);
       } else {
-        writer.write_part(product, partial + tile.chunk * chunk_step);
+        writer.write_part(product, partial + tile.chunk * chunk_step + tile.item * item_sums);
       }
     });
+  }
+
+  /// Begins to multiply what lies in a stage; without `add` these are the first terms of the sums.
+  template <bool add>
+  TORCHCONV_ANYWHERE void multiply_stage(uint32_t a, uint32_t b, GroupSums<columns>* sums) const {
+#pragma unroll
+    for (int k = 0; k < kProducts; ++k) {
+      const uint64_t of_rows = descriptor_at(row_load.descriptor, a + row_load.at_product(k));
+      const uint64_t of_columns =
+          descriptor_at(column_load.descriptor, b + column_load.at_product(k));
+      if (add || k > 0) {
+        wgmma<T, rows_along, columns_along, columns>(sums->sums, of_rows, of_columns);
+      } else {
+        wgmma<T, rows_along, columns_along, columns, false>(sums->sums, of_rows, of_columns);
+      }
+    }
   }
 #endif
 };

@@ -6,46 +6,103 @@
 
 #include <algorithm>
 
-#include "cuda/hopper_result.cuh"
+#include "cuda/hopper_operands.h"
+#include "cuda/hopper_plan.h"
 #include "cuda/product.h"
 
 namespace torchconv::cuda {
 
 template <class T>
 struct HopperProduct {
-  HopperProduct(ProductArgs<T> args_, SumSteps steps_, int64_t row_tiles_, int columns_)
-      : args(args_), steps(steps_), row_tiles(row_tiles_), columns(columns_) {}
+  HopperProduct(ProductArgs<T> args_, SumSteps steps_, int64_t row_tiles_, bool split_)
+      : args(args_),
+        steps(steps_),
+        row_tiles(row_tiles_),
+        split(split_),
+        cut(cut_for_hopper(shape())) {}
 
   ProductArgs<T> args;  // the result and the bias, and the sizes
   SumSteps steps;
   int64_t row_tiles;
-  int columns;  // of a tile: 64, 128 or 256
-  int64_t chunks = 1;
-  TileLoad row_load, column_load;
+  bool split;  // whether operands have upper and lower parts of float32
+  HopperCut cut;
+  TilePlan row_load, column_load;
   ResultRows result_rows;
 
-  int64_t column_tiles() const { return ceil_div<int64_t>(args.out_columns.extent(), columns); }
+  HopperShape shape() const {
+    return {args.batch.items(),
+            args.out_rows.extent(),
+            row_tiles,
+            args.out_columns.extent(),
+            args.rows.sum.extent(),
+            steps.all,
+            split};
+  }
+  int64_t column_tiles() const { return ceil_div<int64_t>(shape().columns, cut.columns); }
 };
 
-/// Computes a product whose sum is cut in `chunks`, which are added in order.
+/// Computes a product.
 template <class T>
 void launch_hopper(const at::Tensor& on, const HopperProduct<T>& product);
+
+/// Whether all that it takes is there: a device of compute capability 9.0, a part for sm_90a in the
+/// module, and a driver that writes tensor maps.
+bool has_hopper_code(const at::Tensor& on);
 
 /// Whether there are kernels for a tensor's device and type.
 inline bool takes_hopper(const at::Tensor& on, Float32Math float32) {
   const at::ScalarType type = on.scalar_type();
-  if (type == at::kDouble || (type == at::kFloat && float32 != Float32Math::kTf32)) return false;
+  if (type == at::kDouble || (type == at::kFloat && float32 == Float32Math::kFma)) return false;
   return has_hopper_code(on);
 }
+/// Whether factors of type T are split.
+template <class T>
+constexpr bool splits(Float32Math float32) {
+  return std::is_same_v<T, float> && float32 == Float32Math::kTf32x3;
+}
 
-/// And for a convolution.
-inline bool takes_hopper(const at::Tensor& on, const Conv2dShape& s, Float32Math float32) {
+/// The groups of a convolution, one after the other, if they are few.
+struct ConvGroups {
+  static constexpr int64_t kMost = 8;
+
+  int64_t count;
+  Conv2dShape one;
+
+  explicit ConvGroups(const Conv2dShape& s) : count(s.groups), one(s) {
+    one.in_channels = s.group_in_channels();
+    one.out_channels = s.group_out_channels();
+    one.groups = 1;
+  }
+
+  /// A group's part of a tensor that has input, or output, channels in a dimension.
+  at::Tensor ins(const at::Tensor& t, int64_t group) const {
+    return t.narrow(1, group * one.in_channels, one.in_channels);
+  }
+  at::Tensor outs(const at::Tensor& t, int64_t group, int64_t dimension = 1) const {
+    return t.narrow(dimension, group * one.out_channels, one.out_channels);
+  }
+
+  /// Calls fn(group) until it returns false. Returns whether it never did.
+  template <class Fn>
+  bool all(const Fn& fn) const {
+    if (count > kMost) return false;
+    for (int64_t group = 0; group < count; ++group) {
+      if (!fn(group)) return false;
+    }
+    return true;
+  }
+};
+
+/// Whether a convolution can be counted.
+inline bool hopper_counts(const Conv2dShape& s) {
   constexpr int64_t kMostPixels = int64_t(1) << 29;
   const int64_t in = s.in_h * s.in_w, out = s.out_h * s.out_w;
   const bool any =
       std::min({s.batch, s.in_channels, s.out_channels, s.kernel_h, s.kernel_w, in, out}) > 0;
-  return any && s.groups == 1 && s.batch * std::max(in, out) < kMostPixels &&
-         takes_hopper(on, float32);
+  return any && s.groups == 1 && s.batch * std::max(in, out) < kMostPixels;
+}
+inline bool takes_hopper(const at::Tensor& on, const Conv2dShape& s, Float32Math float32) {
+  return hopper_counts(s) && takes_hopper(on, float32);
 }
 
 /// Calls fn(T{}) with a type that there are kernels for.
@@ -54,68 +111,5 @@ bool with_hopper_type(at::ScalarType type, const Fn& fn) {
   if (type == at::kBFloat16) return fn(bf16{});
   return type == at::kHalf ? fn(f16{}) : fn(float{});
 }
-
-/// Terms in a step of the sum.
-template <class T>
-constexpr int kStepTerms = kLineBytes / int(sizeof(T));
-
-/// Columns of a tile: those with which the device is expected to be done first. What a block does
-/// for one term grows with the tile's area and its edges.
-int choose_hopper_columns(int64_t row_tiles, int64_t columns, int processors);
-
-/// Parts of a sum: as many as accuracy asks for, or, of a long sum, as keep a large GPU busy.
-int64_t choose_hopper_chunks(const ProductShape& shape, int64_t tiles, int64_t steps,
-                             bool long_sum);
-
-// ---- operands: these return false if the copy engine cannot read one ---------------------------
-
-/// What elements of a matrix, or of weights, lie at: steps along the terms, the indices and taps.
-struct LoadedMatrix {
-  const void* data;
-  MapElement element;
-  int64_t terms, indices, tap_columns, tap_rows;
-  int64_t term_step, index_step, tap_column_step, tap_row_step;
-};
-
-/// Tiles of `extent` indices, along the terms or across.
-bool load_matrix(const LoadedMatrix& matrix, int extent, TileLoad* load);
-
-/// An image: sizes and steps of channels, columns, rows, images.
-struct LoadedImage {
-  const void* data;
-  MapElement element;
-  int64_t sizes[4], steps[4];
-};
-
-/// Windows over an image: how many, where the first one begins, and the steps from one to the next
-/// and from tap to tap; of columns and rows.
-struct Windows {
-  int64_t count[2], first[2], stride[2], taps[2], tap_step[2];
-};
-
-/// Pixels as indices, for images whose channels are neighbours.
-bool load_pixels(const LoadedImage& image, const Windows& windows, TileLoad* load);
-
-/// The tiles of planes of so many pixels.
-PlaneTiles plane_tiles(int64_t columns, int64_t rows);
-
-/// The same for images whose columns are neighbours, in 16 bits.
-bool load_planes(const LoadedImage& image, const Windows& windows, const PlaneTiles& tiles,
-                 TileLoad* load);
-
-/// Rectangles of so many pixels, a step's terms: how many there are across and down a plane, and
-/// their size. Down they fit; across the last one may be too wide.
-struct SumTiles {
-  int64_t across = 0, down = 0;
-  int columns = 0, rows = 0;
-};
-SumTiles sum_tiles(int64_t columns, int64_t rows, int terms);
-
-/// The same for images whose columns are neighbours, in steps of rectangles.
-bool load_sum_planes(const LoadedImage& image, const Windows& windows, const SumTiles& tiles,
-                     int extent, TileLoad* load);
-
-/// Pixels as terms, channels and taps as indices, for images whose channels are neighbours.
-bool load_sum_pixels(const LoadedImage& image, const Windows& windows, int extent, TileLoad* load);
 
 }  // namespace torchconv::cuda

@@ -17,18 +17,12 @@
 // columns 8j + 2t, 8j + 2t + 1, 8j + 2t, 8j + 2t + 1.
 #pragma once
 
+#include "cuda/hopper_places.h"
 #include "cuda/hopper_ptx.cuh"
 
 namespace torchconv::cuda {
 
-constexpr uint64_t kDescriptorUnit = 16;
-
-/// A descriptor without its address. All offsets in bytes.
-constexpr uint64_t descriptor_of(int line_bytes, int leading, int stride) {
-  const uint64_t swizzle = line_bytes == 128 ? 1 : line_bytes == 64 ? 2 : 3;
-  return swizzle << 62 | uint64_t(stride) / kDescriptorUnit << 32 |
-         uint64_t(leading) / kDescriptorUnit << 16;
-}
+/// A descriptor with its address.
 TORCHCONV_ANYWHERE inline uint64_t descriptor_at(uint64_t descriptor, uint32_t address) {
   return descriptor | (address & 0x3ffff) / kDescriptorUnit;
 }
@@ -99,44 +93,45 @@ TORCHCONV_ANYWHERE inline void hold_sums([[maybe_unused]] float (&sums)[n]) {
 #define TORCHCONV_OUT_128 TORCHCONV_32(0), TORCHCONV_32(32)
 #define TORCHCONV_OUT_256 TORCHCONV_32(0), TORCHCONV_32(32), TORCHCONV_32(64), TORCHCONV_32(96)
 
-// The last operands: whether to add (1), factors of the signs (1, 1) and, with 16 bits, whether
-// lines lie along the index.
-#define TORCHCONV_WGMMA_16(n, types, rows, columns, across_rows, across_columns)              \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." types " " TORCHCONV_SUMS_##n \
-               ", " rows ", " columns ", 1, 1, 1, " across_rows ", " across_columns ";"       \
-               : TORCHCONV_OUT_##n                                                            \
-               : "l"(a), "l"(b), "n"(int(!rows_along)), "n"(int(!columns_along)))
-#define TORCHCONV_WGMMA_32(n, rows, columns)                                                 \
+// The last operands: whether to add to what the sums are, factors of the signs (1, 1) and, with 16
+// bits, whether lines lie along the index.
+#define TORCHCONV_WGMMA_16(n, types, rows, columns, across_rows, across_columns, adds)         \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." types " " TORCHCONV_SUMS_##n  \
+               ", " rows ", " columns ", " adds ", 1, 1, " across_rows ", " across_columns ";" \
+               : TORCHCONV_OUT_##n                                                             \
+               : "l"(a), "l"(b), "n"(int(!rows_along)), "n"(int(!columns_along)), "n"(int(add)))
+#define TORCHCONV_WGMMA_32(n, rows, columns, adds)                                           \
   asm volatile("wgmma.mma_async.sync.aligned.m64n" #n "k8.f32.tf32.tf32 " TORCHCONV_SUMS_##n \
-               ", " rows ", " columns ", 1, 1, 1;"                                           \
+               ", " rows ", " columns ", " adds ", 1, 1;"                                    \
                : TORCHCONV_OUT_##n                                                           \
-               : "l"(a), "l"(b))
-#define TORCHCONV_WGMMA(n, a0, a1, a2, a3)              \
-  if constexpr (std::is_same_v<T, bf16>) {              \
-    TORCHCONV_WGMMA_16(n, "bf16.bf16", a0, a1, a2, a3); \
-  } else if constexpr (std::is_same_v<T, f16>) {        \
-    TORCHCONV_WGMMA_16(n, "f16.f16", a0, a1, a2, a3);   \
-  } else {                                              \
-    TORCHCONV_WGMMA_32(n, a0, a1);                      \
+               : "l"(a), "l"(b), "n"(int(add)))
+#define TORCHCONV_WGMMA(n, a0, a1, a2, a3, a4)              \
+  if constexpr (std::is_same_v<T, bf16>) {                  \
+    TORCHCONV_WGMMA_16(n, "bf16.bf16", a0, a1, a2, a3, a4); \
+  } else if constexpr (std::is_same_v<T, f16>) {            \
+    TORCHCONV_WGMMA_16(n, "f16.f16", a0, a1, a2, a3, a4);   \
+  } else {                                                  \
+    TORCHCONV_WGMMA_32(n, a0, a1, a2);                      \
   }
 
 #endif
 
-/// sums += rows · columns, of 64 x n; the sums may be looked at after a wait.
-template <class T, bool rows_along, bool columns_along, int n>
+/// sums += rows · columns, of 64 x n, or without `add` sums = rows · columns; they may be looked at
+/// after a wait.
+template <class T, bool rows_along, bool columns_along, int n, bool add = true>
 TORCHCONV_ANYWHERE inline void wgmma(float (&sums)[n / 2], uint64_t a, uint64_t b) {
   static_assert(n == 64 || n == 128 || n == 256);
   static_assert(sizeof(T) == 2 || (rows_along && columns_along));
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   if constexpr (n == 64) {
-    TORCHCONV_WGMMA(64, "%32", "%33", "%34", "%35")
+    TORCHCONV_WGMMA(64, "%32", "%33", "%34", "%35", "%36")
   } else if constexpr (n == 128) {
-    TORCHCONV_WGMMA(128, "%64", "%65", "%66", "%67")
+    TORCHCONV_WGMMA(128, "%64", "%65", "%66", "%67", "%68")
   } else {
-    TORCHCONV_WGMMA(256, "%128", "%129", "%130", "%131")
+    TORCHCONV_WGMMA(256, "%128", "%129", "%130", "%131", "%132")
   }
 #elif !defined(__CUDACC__)
-  host::wgmma({a, b, rows_along, columns_along, MapElementOf<T>::value, n, sums});
+  host::wgmma({a, b, rows_along, columns_along, add, MapElementOf<T>::value, n, sums});
 #endif
 }
 

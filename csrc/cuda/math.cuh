@@ -15,39 +15,42 @@ TORCHCONV_ANYWHERE inline int lane_of(int thread) { return thread % kWarp; }
 
 // ---- tensor cores: blocks of 16 x 8 sums -------------------------------------------------------
 
-/// 16 indices of a tile, 32 bytes of terms each, from index `first` and the `step`-th 32 bytes on.
+/// 16 indices of a tile, 32 bytes of terms each, from index `first + block` and the `step`-th 32
+/// bytes on. `first` is that of the warp.
 template <class T, class Tile>
-TORCHCONV_ANYWHERE inline void load_rows(const char* tile, int first, int step, int lane,
+TORCHCONV_ANYWHERE inline void load_rows(const char* tile, int first, int block, int step, int lane,
                                          uint32_t (&out)[4]) {
   if constexpr (Tile::kAlongSum) {
-    load_matrices<false>(tile + Tile::at(first + lane % 16, 2 * step + lane / 16), out);
+    const int chunk = 2 * step + lane / 16;
+    load_matrices<false>(tile + Tile::at_index(first, block, lane % 16, chunk), out);
   } else if constexpr (sizeof(T) == 2) {
     const int line = 16 * step + lane % 8 + lane / 16 * 8;
-    load_matrices<true>(tile + Tile::at(line, first / 8 + lane / 8 % 2), out);
+    load_matrices<true>(tile + Tile::at_term(line, first, block, lane / 8 % 2), out);
   } else {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       out[i] = as_bits<uint32_t>(
-          Tile::element(tile, first + lane / 4 + i % 2 * 8, 8 * step + lane % 4 + i / 2 * 4));
+          Tile::element(tile, first, block + i % 2 * 8, lane / 4, 8 * step + lane % 4 + i / 2 * 4));
     }
   }
 }
 
 /// The same as two blocks of 8 columns.
 template <class T, class Tile>
-TORCHCONV_ANYWHERE inline void load_columns(const char* tile, int first, int step, int lane,
-                                            uint32_t (&out)[2][2]) {
+TORCHCONV_ANYWHERE inline void load_columns(const char* tile, int first, int block, int step,
+                                            int lane, uint32_t (&out)[2][2]) {
   uint32_t words[4];
   if constexpr (Tile::kAlongSum) {
-    const int index = first + lane % 8 + lane / 16 * 8;
-    load_matrices<false>(tile + Tile::at(index, 2 * step + lane / 8 % 2), words);
+    const int index = lane % 8 + lane / 16 * 8, chunk = 2 * step + lane / 8 % 2;
+    load_matrices<false>(tile + Tile::at_index(first, block, index, chunk), words);
   } else if constexpr (sizeof(T) == 2) {
-    load_matrices<true>(tile + Tile::at(16 * step + lane % 16, first / 8 + lane / 16), words);
+    const int line = 16 * step + lane % 16;
+    load_matrices<true>(tile + Tile::at_term(line, first, block, lane / 16), words);
   } else {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       words[i] = as_bits<uint32_t>(
-          Tile::element(tile, first + lane / 4 + i / 2 * 8, 8 * step + lane % 4 + i % 2 * 4));
+          Tile::element(tile, first, block + i / 2 * 8, lane / 4, 8 * step + lane % 4 + i % 2 * 4));
     }
   }
 #pragma unroll
@@ -83,6 +86,7 @@ class WarpProduct {
 
  public:
   static constexpr int kStageRows = 16, kSums = kRows * kColumns / kWarp;
+  static constexpr bool kPairs = true;
 
   TORCHCONV_ANYWHERE float& operator[](int i) { return sums_[i / 4][i % 4]; }
 
@@ -101,14 +105,14 @@ class WarpProduct {
 #pragma unroll
       for (int j = 0; j < kColumnBlocks; j += 2) {
         uint32_t two[2][2];
-        load_columns<T, ColumnTile>(column_tile, first_column + 8 * j, step, lane, two);
+        load_columns<T, ColumnTile>(column_tile, first_column, 8 * j, step, lane, two);
 #pragma unroll
         for (int i = 0; i < 4; ++i) prepare(two[i / 2][i % 2], i % 2, columns[j + i / 2]);
       }
 #pragma unroll
       for (int r = 0; r < kRowBlocks; ++r) {
         uint32_t loaded[4], rows[kParts][4];
-        load_rows<T, RowTile>(row_tile, first_row + 16 * r, step, lane, loaded);
+        load_rows<T, RowTile>(row_tile, first_row, 16 * r, step, lane, loaded);
 #pragma unroll
         for (int i = 0; i < 4; ++i) prepare(loaded[i], i, rows);
 #pragma unroll
@@ -163,6 +167,7 @@ class WarpProduct<Float64, RowTile, ColumnTile, kRows, kColumns> {
 
  public:
   static constexpr int kStageRows = 8, kSums = kRows * kColumns / kWarp;
+  static constexpr bool kPairs = true;
 
   TORCHCONV_ANYWHERE double& operator[](int i) { return sums_[i / 2][i % 2]; }
 
@@ -176,21 +181,25 @@ class WarpProduct<Float64, RowTile, ColumnTile, kRows, kColumns> {
   TORCHCONV_ANYWHERE void multiply(const char* row_tile, int first_row, const char* column_tile,
                                    int first_column, int lane) {
     const int index = lane / 4, term = lane % 4;
+    double columns[kColumnBlocks][2];
 #pragma unroll
-    for (int step = 0; step < 2; ++step) {
-      double columns[kColumnBlocks];
+    for (int j = 0; j < kColumnBlocks; ++j) {
 #pragma unroll
-      for (int j = 0; j < kColumnBlocks; ++j) {
-        columns[j] =
-            ColumnTile::element(column_tile, first_column + 8 * j + index, 4 * step + term);
+      for (int k = 0; k < 2; ++k) {
+        columns[j][k] = ColumnTile::element(column_tile, first_column, 8 * j, index, 4 * k + term);
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < kRowBlocks; r += 2) {
+      double rows[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        rows[i] = RowTile::element(row_tile, first_row, 8 * (r + i % 2), index, 4 * (i / 2) + term);
       }
 #pragma unroll
-      for (int r = 0; r < kRowBlocks; ++r) {
-        const double row = RowTile::element(row_tile, first_row + 8 * r + index, 4 * step + term);
-#pragma unroll
-        for (int j = 0; j < kColumnBlocks; ++j) {
-          mma_8x8x4(sums_[r * kColumnBlocks + j], row, columns[j]);
-        }
+      for (int j = 0; j < kColumnBlocks; ++j) {
+        mma_16x8x8(sums_[r * kColumnBlocks + j], sums_[(r + 1) * kColumnBlocks + j], rows,
+                   columns[j]);
       }
     }
   }
@@ -207,6 +216,7 @@ class WarpProduct<Fma, RowTile, ColumnTile, kRows, kColumns> {
 
  public:
   static constexpr int kStageRows = 32, kSums = kRows * kColumns / kWarp;
+  static constexpr bool kPairs = false;
 
   TORCHCONV_ANYWHERE float& operator[](int i) { return sums_[i / kLaneColumns][i % kLaneColumns]; }
 

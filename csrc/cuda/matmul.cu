@@ -41,9 +41,9 @@ bool rows_join(const at::Tensor& a) {
 void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
               const std::optional<at::Tensor>& bias, const cuda::Batch& batch, int64_t rows) {
   const int64_t columns = out.size(-1), depth = a.size(-1);
-  const cuda::Float32Math math =
-      cuda::float32_math(cuda::tf32_allowed_for_matrices(), cuda::gpu_of(out).capability);
-  if (cuda::wgmma_is_forced() && out.dim() == 2 && cuda::hopper_matmul(out, a, b, bias, math)) {
+  const int capability = cuda::gpu_of(out).capability;
+  const cuda::Float32Math math = cuda::float32_math(cuda::tf32_allowed_for_matrices(), capability);
+  if (cuda::prefers_wgmma(capability) && cuda::hopper_matmul(out, a, b, bias, batch, rows, math)) {
     return;
   }
   with_float_type(out.scalar_type(), [&](auto type) {

@@ -52,6 +52,7 @@ class Axis {
     second_ = Divider<int32_t>(std::max<int32_t>(int32_t(digits_[1].extent), 1));
     third_ = Divider<int32_t>(std::max<int32_t>(int32_t(digits_[2].extent), 1));
     extent_ = int32_t(digits_[0].extent * digits_[1].extent * digits_[2].extent);
+    single_ = digits_[0].extent == 1 && digits_[1].extent == 1;
   }
   explicit Axis(Digit only = {}) : Axis({}, {}, only) {}
 
@@ -59,6 +60,7 @@ class Axis {
   const Digit& digit(int i) const { return digits_[i]; }
 
   TORCHCONV_ANYWHERE Place operator()(int32_t index) const {
+    if (single_) return start_ + step(2, index);
     const int32_t third = third_.divide(&index), second = second_.divide(&index);
     return start_ + step(0, index) + step(1, second) + step(2, third);
   }
@@ -78,6 +80,7 @@ class Axis {
   Divider<int32_t> second_, third_;
   Place start_{0, 0, 0};
   int32_t extent_ = 0;
+  bool single_ = false;  // whether there is but one digit
 
   TORCHCONV_ANYWHERE Place step(int i, int32_t n) const {
     const Digit& digit = digits_[i];
@@ -98,6 +101,14 @@ class Axis {
     }
     slow = {};
   }
+};
+
+/// Which rows a result has, where it is counted as if it had more: `real` ones of each `of`.
+struct RealRows {
+  Divider<int32_t> of{1};
+  int32_t real = 1;
+
+  TORCHCONV_ANYWHERE bool operator()(int32_t row) const { return of.divide(&row) < real; }
 };
 
 /// rows[i, k] or columns[j, k] of a product.

@@ -75,6 +75,7 @@ struct ProductKernel {
   TileOrder order;
   int32_t chunk_terms;
   int64_t chunk_step;  // from one part of a sum to the next; 0: args.out has the whole sum
+  bool whole_runs;     // whether results, or parts of sums, come in aligned runs of 16 bytes
 
   TORCHCONV_ANYWHERE void operator()(const Block& block) const {
     for (int64_t number = block.number; number < order.tiles(); number += block.blocks) {
@@ -97,10 +98,12 @@ struct ProductKernel {
     const WarpPlace place(block, first_row, first_column, kWarpRows, kWarpColumns);
     const Stage stage(block.shared, place.warp);
     if (std::is_same_v<T, Sum> || chunk_step == 0) {
-      stage.write(product, place, args, args.out + tile.chunk * chunk_step + batch.out, batch);
+      stage.write(product, place, args, args.out + tile.chunk * chunk_step + batch.out, batch,
+                  whole_runs);
     } else {
       Sum* const partial = reinterpret_cast<Sum*>(args.out);
-      stage.write(product, place, args, partial + tile.chunk * chunk_step + batch.out, batch);
+      stage.write(product, place, args, partial + tile.chunk * chunk_step + batch.out, batch,
+                  whole_runs);
     }
     sync_block();  // the stages are free again
   }

@@ -7,27 +7,29 @@ namespace torchconv::cuda {
 
 /// Adds the parts of sums in order, to what is carried on from earlier ones; a few at a time, so
 /// that their errors stay few, too.
-template <class T>
+template <class T, class Index>
 struct AddChunks {
   using Sum = Accumulator<T>;
   static constexpr int kAtATime = 16;
 
   ProductArgs<T> args;
-  ProductShape shape;
-  int64_t chunks;
+  RealRows real;
+  int64_t chunks, all;  // parts; sums of each
   const Sum* partial;
   Carry carry;
-  Divider<int64_t> by_column, by_row;
+  Divider<Index> by_column, by_row;
 
-  TORCHCONV_ANYWHERE void operator()(int64_t item) const {
-    const int64_t all = shape.items * shape.rows * shape.columns;
-    Sum* const carried = static_cast<Sum*>(carry.sums) + item;
+  TORCHCONV_ANYWHERE void operator()(int64_t number) const {
+    Index item = Index(number);
+    const Index column = by_column.divide(&item), row = by_row.divide(&item);
+    if (!real(int32_t(row))) return;
+    Sum* const carried = static_cast<Sum*>(carry.sums) + number;
     Sum sum = carry.first ? 0 : *carried;
     for (int64_t chunk = 0; chunk < chunks; chunk += kAtATime) {
       Sum some = 0;
 #pragma unroll
       for (int i = 0; i < kAtATime; ++i) {
-        if (chunk + i < chunks) some += partial[(chunk + i) * all + item];
+        if (chunk + i < chunks) some += partial[(chunk + i) * all + number];
       }
       sum += some;
     }
@@ -35,7 +37,6 @@ struct AddChunks {
       *carried = sum;
       return;
     }
-    const int64_t column = by_column.divide(&item), row = by_row.divide(&item);
     const Steps batch = steps_of(args.batch, item);
     if (args.bias != nullptr) sum += widen(args.bias[batch.bias + column * args.bias_step]);
     narrow(sum, args.out + batch.out + args.out_rows(int32_t(row)).offset +
@@ -43,13 +44,40 @@ struct AddChunks {
   }
 };
 
+/// Adds so many parts of the sums of a product, which lie densely.
+template <class T>
+void add_chunks(const at::Tensor& on, const ProductArgs<T>& args, const ProductShape& s,
+                const RealRows& real, int64_t chunks, const Accumulator<T>* partial,
+                const Carry& carry) {
+  const int64_t all = s.items * s.rows * s.columns;
+  const auto start = [&](auto index) {
+    using Index = decltype(index);
+    const Divider<Index> by_column(Index(s.columns)), by_row(Index(s.rows));
+    launch(on, AddChunks<T, Index>{args, real, chunks, all, partial, carry, by_column, by_row},
+           all);
+  };
+  all <= INT32_MAX ? start(int32_t()) : start(int64_t());
+}
+
+/// Whether results that lie as those of a product come in aligned runs of 16 bytes.
+template <class T>
+bool comes_in_whole_runs(const ProductArgs<T>& args, const void* out, int element_bytes) {
+  std::array<int64_t, 3> steps{};
+  for (int i = 0; i < 3; ++i) steps[i] = args.batch.extents[i] > 1 ? args.batch.out[i] : 0;
+  return in_whole_runs(out, args.out_rows, args.out_columns, args.out_along_rows, steps,
+                       kVectorBytes / element_bytes);
+}
+
 template <class Math, int rows, int columns, bool rows_along, bool columns_along,
           bool elements = false>
 void launch_kernel(const at::Tensor& on, const ProductArgs<typename Math::Element>& args,
                    const ProductPlan& plan, int64_t chunk_step) {
   const TileOrder order(args.shape(), {rows, columns}, plan.chunks);
+  const int bytes = int(chunk_step == 0 ? sizeof(*args.out) : sizeof(typename Math::Sum));
+  const bool whole_runs =
+      comes_in_whole_runs(args, args.out, bytes) && chunk_step * bytes % kVectorBytes == 0;
   const ProductKernel<Math, rows, columns, rows_along, columns_along, elements> kernel{
-      args, order, int32_t(plan.chunk_terms), chunk_step};
+      args, order, int32_t(plan.chunk_terms), chunk_step, whole_runs};
   launch_blocks(on, kernel, order.tiles());
 }
 
@@ -107,9 +135,7 @@ void launch_product(const at::Tensor& on, const ProductArgs<typename Math::Eleme
   const int64_t all = s.items * s.rows * s.columns;
   if (partial == nullptr) return launch_whole<Math>(on, args, plan, 0);
   launch_whole<Math>(on, dense(args, partial), plan, all);
-  const AddChunks<typename Math::Element> body{
-      args, s, plan.chunks, partial, carry, Divider<int64_t>(s.columns), Divider<int64_t>(s.rows)};
-  launch(on, body, all);
+  add_chunks<typename Math::Element>(on, args, s, {}, plan.chunks, partial, carry);
 }
 
 template <class Math>
@@ -118,7 +144,10 @@ void launch_pooled_product(const at::Tensor& on, const ProductArgs<typename Math
   const auto launch_one = [&](auto rows_along) {
     using Kernel = PooledProductKernel<Math, rows_along.value>;
     const TileOrder order(args.shape(), {64, 64}, 1);
-    const Kernel kernel{{args, order, args.rows.sum.extent(), 0}, window};
+    const bool whole_runs = comes_in_whole_runs(args, args.out, int(sizeof(*args.out)));
+    const Kernel kernel{{args, order, args.rows.sum.extent(), 0, whole_runs},
+                        window,
+                        comes_in_whole_runs(args, window.offsets, 1)};
     launch_blocks(on, kernel, order.tiles());
   };
   args.rows.along_sum ? launch_one(std::true_type()) : launch_one(std::false_type());

@@ -17,6 +17,7 @@ struct PooledProductKernel {
 
   Plain plain;
   PooledWindow window;
+  bool whole_offsets;  // whether offsets come in aligned runs of 16
 
   TORCHCONV_ANYWHERE void operator()(const Block& block) const {
     for (int64_t number = block.number; number < plain.order.tiles(); number += block.blocks) {
@@ -75,11 +76,11 @@ struct PooledProductKernel {
       product[i] = flat ? Sum(0) : best[i];
       offset[i] = flat ? -1 : offset[i];
     }
-    stage.write(product, place, pooled, args.out + batch.out, batch);
+    stage.write(product, place, pooled, args.out + batch.out, batch, plain.whole_runs);
     if (window.offsets != nullptr) {
 #pragma unroll
       for (int i = 0; i < Warp::kSums; ++i) product[i] = Sum(offset[i]);
-      stage.write(product, place, pooled, window.offsets + batch.out, batch);
+      stage.write(product, place, pooled, window.offsets + batch.out, batch, whole_offsets);
     }
     sync_block();
   }

@@ -4,7 +4,7 @@
 
 #include "cuda/math.cuh"
 #include "cuda/product.h"
-#include "cuda/runs.cuh"
+#include "cuda/staged_results.cuh"
 
 namespace torchconv::cuda {
 
@@ -44,86 +44,74 @@ struct WarpPlace {
 template <class Warp, int kWarpRows, int kColumns, int kBytes>
 class ResultStage {
  public:
-  TORCHCONV_ANYWHERE ResultStage(char* shared, int warp)
-      : sums_(reinterpret_cast<Sum*>(shared + warp * kBytes)) {}
+  TORCHCONV_ANYWHERE ResultStage(char* shared, int warp) : shared_(shared + warp * kBytes) {}
 
-  /// Adds the bias and writes to what lies as the result, whose type may be another.
+  /// Adds the bias and writes to what lies as the result, whose type may be another. `whole`:
+  /// whether it comes in aligned runs of 16 bytes.
   template <class O, class T>
   TORCHCONV_ANYWHERE void write(Warp& product, const WarpPlace& place, const ProductArgs<T>& args,
-                                O* out, const Steps& batch) const {
+                                O* out, const Steps& batch, bool whole) const {
+    constexpr int kRows = rows_at_once<O>(), kBlocks = kWarpRows / kRows;
+    using Stage = StagedResults<O, Sum, kRows, kColumns>;
+    static_assert(Stage::kBytes <= kBytes && kRows % Warp::kStageRows == 0);
+    const Stage stage(shared_, args.out_along_rows, place.lane);
+    const T* const bias = args.bias == nullptr ? nullptr : args.bias + batch.bias;
+    sync_warp();
+    stage.note_columns(
+        [&](int i) {
+          const int column = place.column + i;
+          return column < args.out_columns.extent() ? args.out_columns(column).offset
+                                                    : Stage::kNowhere;
+        },
+        [&](int i) {
+          const int column = place.column + i;
+          const bool there = bias != nullptr && column < args.out_columns.extent();
+          return there ? Sum(widen(bias[column * args.bias_step])) : Stage::kNoBias;
+        });
 #pragma unroll 1
     for (int block = 0; block < kBlocks; ++block) {
+      stage.note_rows([&](int i) {
+        const int row = place.row + block * kRows + i;
+        return row < args.out_rows.extent() ? args.out_rows(row).offset : Stage::kNowhere;
+      });
       sync_warp();
 #pragma unroll
       for (int i = 0; i < kBlocks; ++i) {  // sums lie in registers, whose numbers are constants
-        if (i == block) put(product, i, place.lane);
+        if (i == block) put<kBlocks>(product, stage, i, place.lane);
       }
       sync_warp();
-      store(place, place.row + block * kRows, args, out, batch);
+      stage.store(out, whole);
+      sync_warp();
     }
   }
 
  private:
   using Sum = std::remove_reference_t<decltype(std::declval<Warp&>()[0])>;
-  static constexpr int kPitch = kColumns + 4;  // so that a column's neighbours have other banks
-  static constexpr bool fits(int rows) { return rows * kPitch * int(sizeof(Sum)) <= kBytes; }
-  static constexpr int kBlocks = fits(kWarpRows) ? 1 : fits(kWarpRows / 2) ? 2 : 4;
-  static constexpr int kRows = kWarpRows / kBlocks;
-  static_assert(fits(kRows) && kRows % Warp::kStageRows == 0);
 
-  Sum* sums_;
-
-  TORCHCONV_ANYWHERE void put(Warp& product, int block, int lane) const {
-#pragma unroll
-    for (int i = 0; i < Warp::kSums / kBlocks; ++i) {
-      const int sum = block * (Warp::kSums / kBlocks) + i;
-      const int row = Warp::row(sum, lane) - block * kRows;
-      sums_[row * kPitch + Warp::column(sum, lane)] = product[sum];
-    }
+  template <class O>
+  static constexpr int rows_at_once() {
+    if (StagedResults<O, Sum, kWarpRows, kColumns>::kBytes <= kBytes) return kWarpRows;
+    if (StagedResults<O, Sum, kWarpRows / 2, kColumns>::kBytes <= kBytes) return kWarpRows / 2;
+    return kWarpRows / 4;
   }
 
-  /// Stores what is in shared memory, in runs of 16 bytes along the way that the result lies.
-  template <class O, class T>
-  TORCHCONV_ANYWHERE void store(const WarpPlace& place, int first_row, const ProductArgs<T>& args,
-                                O* out, const Steps& batch) const {
-    constexpr int kRun = 16 / sizeof(O), kUnits = kRows * kColumns / kRun;
-    const bool along_rows = args.out_along_rows;
-    const int rows = args.out_rows.extent(), columns = args.out_columns.extent();
-    const T* const bias = args.bias == nullptr ? nullptr : args.bias + batch.bias;
-#pragma unroll 1
-    for (int unit = place.lane; unit < kUnits; unit += kWarp) {
-      constexpr int kDown = kRows / kRun, kAcross = kColumns / kRun;  // runs of a column, of a row
-      const int line = along_rows ? unit / kDown : unit / kAcross;
-      const int along = (along_rows ? unit % kDown : unit % kAcross) * kRun;
-      const int r = along_rows ? along : line, c = along_rows ? line : along;
-      const int row = first_row + r, column = place.column + c;
-      if (row >= rows || column >= columns) continue;
-      const int left = along_rows ? rows - row : columns - column;
-      const int count = left < kRun ? left : kRun;
-      const int step = along_rows ? kPitch : 1;
-      const auto value = [&](int i) {
-        Sum sum = sums_[r * kPitch + c + i * step];
-        if (bias != nullptr) sum += widen(bias[(column + (along_rows ? 0 : i)) * args.bias_step]);
-        O rounded;
-        narrow(Accumulator<O>(sum), &rounded);
-        return rounded;
-      };
-      const auto offset = [&](int i) {
-        return args.out_rows(row + (along_rows ? i : 0)).offset +
-               args.out_columns(column + (along_rows ? 0 : i)).offset;
-      };
-      if (along_rows ? args.out_rows.run(row, count) : args.out_columns.run(column, count)) {
-        O run[kRun];
+  char* shared_;
+
+  template <int blocks, class Stage>
+  TORCHCONV_ANYWHERE void put(Warp& product, const Stage& stage, int block, int lane) const {
+    constexpr int kSums = Warp::kSums / blocks;
+    stage.put([&](const auto& put_one, const auto& put_two) {
 #pragma unroll
-        for (int i = 0; i < kRun; ++i) {
-          if (i < count) run[i] = value(i);
+      for (int i = 0; i < kSums; i += Warp::kPairs ? 2 : 1) {
+        const int sum = block * kSums + i;
+        const int row = Warp::row(sum, lane) - block * (kWarpRows / blocks);
+        if constexpr (Warp::kPairs) {
+          put_two(row, Warp::column(sum, lane), product[sum], product[sum + 1]);
+        } else {
+          put_one(row, Warp::column(sum, lane), product[sum]);
         }
-        store_run(out + offset(0), 1, count, run);
-      } else {
-#pragma unroll 1
-        for (int i = 0; i < count; ++i) out[offset(i)] = value(i);
       }
-    }
+    });
   }
 };
 

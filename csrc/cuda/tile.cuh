@@ -26,11 +26,23 @@ struct Tile {
     return (line * kChunks + (chunk ^ swizzle(line))) * kChunkBytes;
   }
 
-  /// An element, by its index and term.
-  TORCHCONV_ANYWHERE static T element(const char* tile, int index, int term) {
-    const int line = along_sum ? index : term, along = along_sum ? term : index;
-    return *reinterpret_cast<const T*>(tile + at(line, along / kVector) +
-                                       along % kVector * int(sizeof(T)));
+  /// The same for a chunk of indices: `first + lane` of them for a tile along the sum, of which
+  /// each line is one, else their chunk. `first` is a multiple of 8, and `block`, which is known to
+  /// the compiler, too: what depends on the lane is computed once for all blocks.
+  TORCHCONV_ANYWHERE static int at_index(int first, int block, int lane, int chunk) {
+    return (first + block) * kChunks * kChunkBytes + at(lane, chunk);
+  }
+  TORCHCONV_ANYWHERE static int at_term(int line, int first, int block, int chunk) {
+    const int of_lane = (first / kVector + chunk) ^ swizzle(line);
+    return (line * kChunks + (of_lane ^ block / kVector)) * kChunkBytes;
+  }
+
+  /// An element, by its term and its index `first + block + lane`, of which `lane` is below 8.
+  TORCHCONV_ANYWHERE static T element(const char* tile, int first, int block, int lane, int term) {
+    const int along = along_sum ? term : lane;
+    const int chunk = along_sum ? at_index(first, block, lane, term / kVector)
+                                : at_term(term, first, block, lane / kVector);
+    return *reinterpret_cast<const T*>(tile + chunk + along % kVector * int(sizeof(T)));
   }
 
  private:

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.overrides import has_torch_function
 
 from torchconv.ops._arguments import conv_padding, pair
 from torchconv.ops.conv2d import conv2d
@@ -14,7 +13,7 @@ from torchconv.ops.conv2d import conv2d
 def _is_image(input: Any) -> bool:
     if isinstance(input, Tensor):
         return input.dim() in (3, 4)
-    return has_torch_function((input,))
+    return hasattr(input, "__torch_function__")
 
 
 class Conv2d(torch.nn.Conv2d):

@@ -1,21 +1,25 @@
-// Operands of products for the copy engine, and how products are cut.
+// Operands of products for the copy engine.
 #include <algorithm>
 
-#include "cuda/hopper_product.h"
+#include "cuda/hopper_operands.h"
 
 namespace torchconv::cuda {
 namespace {
 
-constexpr int kTermBoxes = 64;  // terms of a box whose lines are indices of 16 bits
-
-constexpr int64_t kMostTerms = Tf32::kMostTerms;  // the same of all kinds that there are here
-constexpr int64_t kLargestOffset = 255;           // of a tap, from the first one
+constexpr int kTermBoxes = 64;           // terms of a box whose lines are indices of 16 bits
+constexpr int64_t kLargestOffset = 255;  // of a tap, from the first one
 
 bool taps_in_reach(const Windows& w) {
   for (int i = 0; i < 2; ++i) {
     if (w.tap_step[i] < 0 || (w.taps[i] - 1) * w.tap_step[i] > kLargestOffset) return false;
   }
   return true;
+}
+
+/// The copy engine wants lines to begin at multiples of 16 bytes, as far as windows decide on it.
+bool columns_aligned(const LoadedImage& image, const Windows& w) {
+  const int64_t bytes = bytes_of(image.element);
+  return w.first[0] * bytes % 16 == 0 && (w.taps[0] == 1 || w.tap_step[0] * bytes % 16 == 0);
 }
 
 PixelWalk walk_of(const Windows& w) {
@@ -37,7 +41,7 @@ MappedTensor mapped(const LoadedImage& image, const int (&order)[4]) {
   return tensor;
 }
 
-void set_windows(const Windows& w, TileLoad* load) {
+void set_windows(const Windows& w, TilePlan* load) {
   load->pixels = {Divider<int32_t>(int32_t(w.count[0])), Divider<int32_t>(int32_t(w.count[1]))};
   load->column = int32_t(w.first[0]);
   load->row = int32_t(w.first[1]);
@@ -47,18 +51,18 @@ void set_windows(const Windows& w, TileLoad* load) {
   load->tap_rows = {0, int32_t(w.tap_step[1])};
 }
 
-void set_lines(LoadKind kind, TileLoad* load) {
+void set_lines(LoadKind kind, TilePlan* load) {
   load->kind = kind;
-  load->boxes = 1;
+  load->copies = 1;
   load->descriptor = descriptor_of(kLineBytes, 16, 8 * kLineBytes);
   load->advance = 32;
   load->far_advance = 64;
 }
 
 /// Boxes of 64 terms, whose lines have so many bytes of indices; 16 terms make a product.
-void set_columns(LoadKind kind, int boxes, int line_bytes, TileLoad* load) {
+void set_columns(LoadKind kind, int copies, int line_bytes, TilePlan* load) {
   load->kind = kind;
-  load->boxes = boxes;
+  load->copies = copies;
   load->box_bytes = kTermBoxes * line_bytes;
   load->descriptor = descriptor_of(line_bytes, kTermBoxes * line_bytes, 8 * line_bytes);
   load->advance = uint32_t(16 * line_bytes);
@@ -70,14 +74,14 @@ double cost_of_lines(int bytes) { return bytes == 128 ? 1.0 : bytes == 64 ? 1.06
 
 }  // namespace
 
-bool load_matrix(const LoadedMatrix& m, int extent, TileLoad* load) {
+bool load_matrix(const LoadedMatrix& m, int extent, TilePlan* load) {
   const MappedTensor lines{m.data,
                            m.element,
                            {m.terms, m.indices, m.tap_columns, m.tap_rows},
                            {m.term_step, m.index_step, m.tap_column_step, m.tap_row_step}};
   set_lines(LoadKind::kLines, load);
-  if (map_boxes(lines, {kLineBytes / bytes_of(m.element), extent, 1, 1}, kLineBytes,
-                &load->maps[0])) {
+  if (request_boxes(lines, {kLineBytes / bytes_of(m.element), extent, 1, 1}, kLineBytes,
+                    &load->maps[0])) {
     return true;
   }
   if (bytes_of(m.element) != 2) return false;
@@ -86,14 +90,14 @@ bool load_matrix(const LoadedMatrix& m, int extent, TileLoad* load) {
                              {m.indices, m.terms, m.tap_columns, m.tap_rows},
                              {m.index_step, m.term_step, m.tap_column_step, m.tap_row_step}};
   set_columns(LoadKind::kColumns, extent / kBoxExtent, kLineBytes, load);
-  return map_boxes(columns, {kBoxExtent, kTermBoxes, 1, 1}, kLineBytes, &load->maps[0]);
+  return request_boxes(columns, {kBoxExtent, kTermBoxes, 1, 1}, kLineBytes, &load->maps[0]);
 }
 
-bool load_pixels(const LoadedImage& image, const Windows& w, TileLoad* load) {
+bool load_pixels(const LoadedImage& image, const Windows& w, TilePlan* load) {
   if (!taps_in_reach(w)) return false;
   set_lines(LoadKind::kPixels, load);
   set_windows(w, load);
-  return map_pixels(mapped(image, {0, 1, 2, 3}), walk_of(w), kTileRows, &load->maps[0]);
+  return request_pixels(mapped(image, {0, 1, 2, 3}), walk_of(w), kTileRows, &load->maps[0]);
 }
 
 PlaneTiles plane_tiles(int64_t columns, int64_t rows) {
@@ -115,27 +119,27 @@ PlaneTiles plane_tiles(int64_t columns, int64_t rows) {
 }
 
 bool load_planes(const LoadedImage& image, const Windows& w, const PlaneTiles& tiles,
-                 TileLoad* load) {
+                 TilePlan* load) {
   if (bytes_of(image.element) != 2 || w.stride[0] != 1 || w.stride[1] != 1) return false;
+  if (!columns_aligned(image, w)) return false;
   const int columns = 1 << tiles.width_bits, width = std::min(columns, kBoxExtent);
-  set_columns(LoadKind::kPlanes, columns / width, 2 * width, load);
+  set_columns(LoadKind::kPlanes, kTileRows / width, 2 * width, load);
   load->planes = tiles;
   load->tap_columns = {int32_t(w.first[0]), int32_t(w.tap_step[0])};
   load->tap_rows = {int32_t(w.first[1]), int32_t(w.tap_step[1])};
-  const int box[4] = {width, kTermBoxes, kTileRows >> tiles.width_bits, 1};
-  return map_boxes(mapped(image, {1, 0, 2, 3}), box, 2 * width, &load->maps[0]);
+  const int box[4] = {width, 1, kTermBoxes, 1};
+  return request_boxes(mapped(image, {1, 2, 0, 3}), box, 2 * width, &load->maps[0]);
 }
 
-bool load_sum_pixels(const LoadedImage& image, const Windows& w, int extent, TileLoad* load) {
+bool load_sum_pixels(const LoadedImage& image, const Windows& w, int extent, TilePlan* load) {
   if (bytes_of(image.element) != 2 || !taps_in_reach(w)) return false;
   const int64_t taps = w.taps[0] * w.taps[1], channels = image.sizes[0];
-  if (taps > 1 && channels % kBoxExtent != 0) return false;
   set_columns(LoadKind::kSumPixels, extent / kBoxExtent, kLineBytes, load);
   set_windows(w, load);
   const int64_t blocks = ceil_div<int64_t>(channels, kBoxExtent);
   load->taps = {Divider<int32_t>(int32_t(blocks)), Divider<int32_t>(int32_t(w.taps[0]))};
   load->all_boxes = int32_t(blocks * taps);
-  return map_pixels(mapped(image, {0, 1, 2, 3}), walk_of(w), kTermBoxes, &load->maps[0]);
+  return request_pixels(mapped(image, {0, 1, 2, 3}), walk_of(w), kTermBoxes, &load->maps[0]);
 }
 
 SumTiles sum_tiles(int64_t columns, int64_t rows, int terms) {
@@ -153,10 +157,10 @@ SumTiles sum_tiles(int64_t columns, int64_t rows, int terms) {
 }
 
 bool load_sum_planes(const LoadedImage& image, const Windows& w, const SumTiles& tiles, int extent,
-                     TileLoad* load) {
+                     int64_t tap_step, TilePlan* load) {
   const int64_t taps = w.taps[0] * w.taps[1], channels = image.sizes[0];
-  if (w.stride[0] != 1 || w.stride[1] != 1) return false;
-  if (taps > 1 && channels % kBoxExtent != 0) return false;
+  if (w.stride[0] != 1 || !columns_aligned(image, w)) return false;
+  if (tap_step == 0 && w.taps[0] != 1) return false;
   const int line = tiles.columns * bytes_of(image.element), slab = extent * line;
   const auto bits = [](int power) {
     int n = 0;
@@ -164,7 +168,7 @@ bool load_sum_planes(const LoadedImage& image, const Windows& w, const SumTiles&
     return n;
   };
   load->kind = LoadKind::kSumPlanes;
-  load->boxes = extent / kBoxExtent;
+  load->copies = extent / kBoxExtent * tiles.rows;
   load->box_bytes = kBoxExtent * line;
   load->half = uint32_t(load->box_bytes);
   load->slab_bytes = slab;
@@ -179,46 +183,22 @@ bool load_sum_planes(const LoadedImage& image, const Windows& w, const SumTiles&
   const int64_t blocks = ceil_div<int64_t>(channels, kBoxExtent);
   load->taps = {Divider<int32_t>(int32_t(blocks)), Divider<int32_t>(int32_t(w.taps[0]))};
   load->all_boxes = int32_t(blocks * taps);
-  load->map_for_tap = w.count[0] % tiles.columns != 0;
-  const int64_t maps = load->map_for_tap ? w.taps[0] : 1;
-  if (maps > kMostMaps) return false;
-  MappedTensor tensor = mapped(image, {1, 0, 2, 3});
-  for (int64_t tap = 0; tap < maps; ++tap) {
-    if (load->map_for_tap) {
-      const int64_t end = w.count[0] + w.first[0] + tap * w.tap_step[0];
-      tensor.sizes[0] = std::min(image.sizes[1], end);
+  load->row_stride = int32_t(w.stride[1]);
+  load->map_for_tap = tap_step != 0;
+  load->map_count = load->map_for_tap ? int(w.taps[0]) : 1;
+  load->map_bytes = tap_step * bytes_of(image.element);
+  if (load->map_count > kMostMaps) return false;
+  // A rectangle may reach out of the plane to the right, where the other image has zeros; so that
+  // this one has, too, whatever lies there, its map ends with the last column that is read.
+  MappedTensor tensor = mapped(image, {1, 2, 0, 3});
+  tensor.sizes[0] = std::min(image.sizes[1], w.count[0] + w.first[0]);
+  for (int tap = 0; tap < load->map_count; ++tap) {
+    if (!request_boxes(tensor, {tiles.columns, 1, kBoxExtent, 1}, line, &load->maps[tap])) {
+      return false;
     }
-    if (!map_boxes(tensor, {tiles.columns, kBoxExtent, 1, 1}, line, &load->maps[tap])) return false;
   }
+  load->set_data(image.data);
   return true;
-}
-
-int choose_hopper_columns(int64_t row_tiles, int64_t columns, int processors) {
-  int best = 0;
-  double least = 0;
-  for (const int width : {256, 128, 64}) {
-    const int64_t tiles = row_tiles * ceil_div<int64_t>(columns, width);
-    const int64_t at_once = width == 64 ? 2 : 1;  // blocks of a processor
-    const int64_t rounds = at_once * ceil_div<int64_t>(tiles, at_once * processors);
-    const double cost =
-        static_cast<double>(rounds) * (kTileRows * width + 24.0 * (kTileRows + width));
-    if (best != 0 && cost >= least) continue;
-    best = width;
-    least = cost;
-  }
-  return best;
-}
-
-int64_t choose_hopper_chunks(const ProductShape& s, int64_t tiles, int64_t steps, bool long_sum) {
-  constexpr int64_t kBlocks = 132, kLeastSteps = 8, kMostBytes = int64_t(64) << 20;
-  int64_t chunks = ceil_div(s.terms, kMostTerms);
-  if (long_sum) {
-    const int64_t busy = kBlocks / tiles, worth = steps / kLeastSteps;
-    const int64_t fitting = kMostBytes / (s.rows * s.columns * int64_t(sizeof(float)));
-    chunks = std::max(chunks, std::min({busy, worth, fitting}));
-  }
-  const int64_t length = ceil_div(steps, chunks);
-  return ceil_div(steps, length);
 }
 
 }  // namespace torchconv::cuda
