@@ -11,6 +11,7 @@
 #include "cuda/choice.h"
 #include "cuda/hopper.h"
 #include "cuda/register.cuh"
+#include "cuda/relaid.h"
 #include "cuda/tile.cuh"
 
 namespace {
@@ -83,6 +84,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("set_choice", [](const std::string& what, const std::string& name) {
     torchconv::cuda::choice(what).force(name);
   });
+  m.def("set_most_copied_bytes", [](int64_t bytes) { torchconv::cuda::most_copied_bytes = bytes; });
   m.def("hopper_matmul", hopper_matmul);
   m.def("hopper_conv2d", hopper_conv2d);
   m.def("places_of_axis", places_of_axis);

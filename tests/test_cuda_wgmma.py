@@ -80,6 +80,37 @@ def test_convolutions_of_warpgroups_are_exact(case, name, layout):
         assert tuple(found) == taken[layout is channels_last]
 
 
+def check_conv2d(name, x, weight, groups=1):
+    """conv2d and its gradients by warpgroups on the host, of tensors of these sizes."""
+    dtype, float32 = TYPES[name]
+    x, weight = (small_integers(*t, dtype=dtype, most=1).requires_grad_() for t in (x, weight))
+    values = double(x, weight)
+    expected = torch.nn.functional.conv2d(*values, padding=1, groups=groups)
+    grad_out = small_integers(*expected.shape, dtype=dtype, most=1)
+    with using("cuda_on_host"), cuda_kernels(algorithm="wgmma", float32=float32):
+        out = torchconv.conv2d(x, weight, padding=1, groups=groups)
+        grads = torch.autograd.grad(out, (x, weight), grad_out)
+    results = expected, *torch.autograd.grad(expected, values, grad_out.double())
+    for found, result in zip((out, *grads), results, strict=True):
+        assert torch.equal(found, result.to(dtype))
+
+
+@pytest.mark.slow
+@types
+def test_images_are_copied_in_portions(name):
+    cuda_on_host().set_most_copied_bytes(5000)  # about one of these images
+    try:
+        check_conv2d(name, (5, 32, 6, 7), (24, 32, 3, 3))
+    finally:
+        cuda_on_host().set_most_copied_bytes(1 << 30)
+
+
+@pytest.mark.slow
+@types
+def test_few_groups_are_gone_through_one_after_the_other(name):
+    check_conv2d(name, (2, 48, 7, 6), (40, 24, 3, 3), groups=2)
+
+
 @pytest.mark.slow
 @types
 @pytest.mark.parametrize(
@@ -132,16 +163,22 @@ def test_split_float32_keeps_infinity_and_nan():
 
 
 @pytest.mark.slow
-def test_what_warpgroups_cannot_take_goes_to_other_kernels():
-    """Groups, strict float32 and float64: the result is there in any case."""
-    x, weight = torch.randn(2, 48, 9, 9), torch.randn(32, 24, 3, 3)
-    expected = torch.nn.functional.conv2d(x, weight, groups=2)
-    with using("cuda_on_host"):
-        cuda_on_host().set_choice("algorithm", "wgmma")
-        try:
-            torch.testing.assert_close(torchconv.conv2d(x, weight, groups=2), expected)
-        finally:
-            cuda_on_host().set_choice("algorithm", "automatic")
+@pytest.mark.parametrize(
+    ("dtype", "float32", "groups"),
+    [
+        (torch.float64, "automatic", 1),
+        (torch.float32, "fma", 1),
+        (torch.float32, "automatic", 12),  # too many to go through one after the other
+        (torch.bfloat16, "automatic", 12),
+    ],
+)
+def test_what_warpgroups_cannot_take_goes_to_other_kernels(dtype, float32, groups):
+    x = small_integers(2, 144, 7, 6, dtype=dtype, most=1)
+    weight = small_integers(108, 144 // groups, 3, 3, dtype=dtype, most=1)
+    with using("cuda_on_host"), cuda_kernels(algorithm="wgmma", float32=float32):
+        out = torchconv.conv2d(x, weight, groups=groups)
+    expected = torch.nn.functional.conv2d(x.double(), weight.double(), groups=groups)
+    assert torch.equal(out, expected.to(dtype))
 
 
 @pytest.mark.parametrize("where", [GPU])

@@ -44,13 +44,9 @@ Conv2dExplanation hopper_explanation(const HopperProduct<T>& product, int64_t la
           cut.chunks, launches,    sums * int64_t(sizeof(float)) + copies};
 }
 
-template <class T>
-int64_t bytes_of(const std::optional<Relaid<T>>& image) {
-  return image ? image->bytes() : 0;
-}
 template <class Kind, class T>
 Conv2dExplanation hopper_explanation(HopperConvolution<T>* plan, int64_t groups) {
-  int64_t copies = bytes_of(plan->source);
+  int64_t copies = plan->source ? plan->source->bytes() : 0;
   for (const auto& part : plan->parts) copies += part.packed() * int64_t(sizeof(T));
   const int64_t launches = groups * int64_t(plan->parts.size());
   return hopper_explanation<Kind>(plan->parts.front().product(), launches, copies);
@@ -97,7 +93,7 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
       HopperWeightGradient<T> gradient;
       if (gradient.plan(one, x, grad_out, grad_weight, split)) {
         all[2] = hopper_explanation<Kind>(gradient.product->product(), groups.count,
-                                          bytes_of(gradient.x) + bytes_of(gradient.grad_out));
+                                          gradient.copied_bytes());
       }
     }
     return all;

@@ -3,6 +3,6 @@
 
 namespace torchconv::cuda {
 
-template void launch_hopper<bf16>(const at::Tensor&, const HopperProduct<bf16>&);
+template void launch_hopper<bf16>(const at::Tensor&, const HopperProduct<bf16>&, const Carry&);
 
 }  // namespace torchconv::cuda

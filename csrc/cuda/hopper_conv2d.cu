@@ -74,6 +74,20 @@ void launch_convolution(const at::Tensor& on, HopperConvolution<T>& plan) {
   }
 }
 
+template <class T>
+bool copies_too_much(const HopperConvolution<T>& plan, const Conv2dShape& s) {
+  return s.batch > 1 && plan.source && plan.source->bytes() > most_copied_bytes;
+}
+
+/// Calls fn(first, shape) for two halves of the images, until it returns false.
+template <class Fn>
+bool in_halves(const Conv2dShape& s, const Fn& fn) {
+  Conv2dShape front = s, back = s;
+  front.batch = s.batch / 2;
+  back.batch = s.batch - front.batch;
+  return fn(int64_t(0), front) && fn(front.batch, back);
+}
+
 }  // namespace
 
 bool hopper_conv2d(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
@@ -98,6 +112,12 @@ bool hopper_conv2d(const at::Tensor& out, const at::Tensor& x, const at::Tensor&
     }
     HopperConvolution<T> plan;
     if (!plan_hopper_conv2d(c, splits<T>(float32), &plan)) return false;
+    if (copies_too_much(plan, s)) {
+      return in_halves(s, [&](int64_t first, const Conv2dShape& some) {
+        return hopper_conv2d(out.narrow(0, first, some.batch), x.narrow(0, first, some.batch),
+                             weight, bias, some, float32);
+      });
+    }
     launch_convolution(out, plan);
     return true;
   });
@@ -120,6 +140,13 @@ bool hopper_conv2d_backward_input(const at::Tensor& grad_x, const at::Tensor& gr
     if (!plan_hopper_backward_input(s, view4<const T>(grad_out), view4<const T>(weight),
                                     view4<T>(grad_x), splits<T>(float32), &plan)) {
       return false;
+    }
+    if (copies_too_much(plan, s)) {
+      return in_halves(s, [&](int64_t first, const Conv2dShape& some) {
+        return hopper_conv2d_backward_input(grad_x.narrow(0, first, some.batch),
+                                            grad_out.narrow(0, first, some.batch), weight, some,
+                                            float32);
+      });
     }
     launch_convolution(grad_x, plan);
     return true;

@@ -19,17 +19,16 @@ class HopperWeightProduct {
   HopperWeightProduct(const Conv2dShape& s, const View4<const T>& x, const View4<const T>& grad_out,
                       const View4<T>& grad_weight, bool split)
       : s_(s), args_(backward_weight_of(s, grad_out, x, grad_weight)), split_(split) {
-    const int64_t images = s.batch * (split ? 2 : 1);
     const int64_t counted = ceil_div<int64_t>(s.in_channels, kBoxExtent) * kBoxExtent;
     args_.out_columns = args_.out_rows;
     args_.out_rows =
         Axis({s.kernel_h, grad_weight.h}, {s.kernel_w, grad_weight.w}, {counted, grad_weight.c});
     args_.out_along_rows = grad_weight.c == 1;
     real_ = {Divider<int32_t>(int32_t(counted)), int32_t(s.in_channels)};
-    x_ = {x.data, kElement, {s.in_channels, s.in_w, s.in_h, images}, {x.c, x.w, x.h, x.n}};
+    x_ = {x.data, kElement, {s.in_channels, s.in_w, s.in_h, images()}, {x.c, x.w, x.h, x.n}};
     grad_out_ = {grad_out.data,
                  kElement,
-                 {s.out_channels, s.out_w, s.out_h, images},
+                 {s.out_channels, s.out_w, s.out_h, images()},
                  {grad_out.c, grad_out.w, grad_out.h, grad_out.n}};
     windows_ = {{s.out_w, s.out_h},
                 {-s.pad_left, -s.pad_top},
@@ -93,6 +92,9 @@ class HopperWeightProduct {
   Windows windows_{};
   std::optional<HopperProduct<T>> product_;
 
+  /// Those with the lower parts of numbers, too.
+  int64_t images() const { return s_.batch * (split_ ? 2 : 1); }
+
   HopperProduct<T>& begin(int64_t terms) {
     const int64_t row_tiles = ceil_div<int64_t>(args_.out_rows.extent(), kTileRows);
     product_.emplace(args_, SumSteps(1, 1, terms, kStepTerms<T>), row_tiles, split_);
@@ -107,9 +109,13 @@ struct HopperWeightGradient {
   std::optional<HopperWeightProduct<T>> product;
   std::optional<Relaid<T>> x, grad_out;
 
+  int64_t copied_bytes() const { return (x ? x->bytes() : 0) + (grad_out ? grad_out->bytes() : 0); }
+
   /// Returns false if the copy engine can read neither the images nor copies.
   bool plan(const Conv2dShape& s, const View4<const T>& x_, const View4<const T>& grad_out_,
             const View4<T>& grad_weight, bool split) {
+    x.reset();
+    grad_out.reset();
     if (!split) {
       product.emplace(s, x_, grad_out_, grad_weight, split);
       if (product->load_pixels() || product->load_planes()) return true;

@@ -3,6 +3,6 @@
 
 namespace torchconv::cuda {
 
-template void launch_hopper<f16>(const at::Tensor&, const HopperProduct<f16>&);
+template void launch_hopper<f16>(const at::Tensor&, const HopperProduct<f16>&, const Carry&);
 
 }  // namespace torchconv::cuda

@@ -74,15 +74,15 @@ void launch_hopper_whole(const at::Tensor& on, const HopperProduct<T>& p, float*
 }
 
 template <class T>
-void launch_hopper(const at::Tensor& on, const HopperProduct<T>& p) {
-  if (p.cut.chunks == 1) return launch_hopper_whole<T>(on, p, nullptr);
+void launch_hopper(const at::Tensor& on, const HopperProduct<T>& p, const Carry& carry) {
+  if (p.cut.chunks == 1 && carry.sums == nullptr) return launch_hopper_whole<T>(on, p, nullptr);
   const HopperShape h = p.shape();
   const ProductShape s{h.items, h.rows, h.columns, 0};
   const int64_t all = s.items * s.rows * s.columns;
   const at::Tensor partial =
       at::empty({p.cut.chunks * all * int64_t(sizeof(float))}, on.options().dtype(at::kByte));
   launch_hopper_whole(on, p, data_of<float>(partial));
-  add_chunks<T>(on, p.args, s, p.result_rows.real, p.cut.chunks, data_of<float>(partial), {});
+  add_chunks<T>(on, p.args, s, p.result_rows.real, p.cut.chunks, data_of<float>(partial), carry);
 }
 
 }  // namespace torchconv::cuda

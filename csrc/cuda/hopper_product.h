@@ -41,9 +41,9 @@ struct HopperProduct {
   int64_t column_tiles() const { return ceil_div<int64_t>(shape().columns, cut.columns); }
 };
 
-/// Computes a product.
+/// Computes a product, or a part of one.
 template <class T>
-void launch_hopper(const at::Tensor& on, const HopperProduct<T>& product);
+void launch_hopper(const at::Tensor& on, const HopperProduct<T>& product, const Carry& carry = {});
 
 /// Whether all that it takes is there: a device of compute capability 9.0, a part for sm_90a in the
 /// module, and a driver that writes tensor maps.

@@ -3,6 +3,6 @@
 
 namespace torchconv::cuda {
 
-template void launch_hopper<float>(const at::Tensor&, const HopperProduct<float>&);
+template void launch_hopper<float>(const at::Tensor&, const HopperProduct<float>&, const Carry&);
 
 }  // namespace torchconv::cuda

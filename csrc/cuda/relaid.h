@@ -4,10 +4,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
+
 #include "shapes.h"
 #include "views.h"
 
 namespace torchconv::cuda {
+
+/// Copies of more bytes are made and read in portions of images. Tests make it small.
+inline std::atomic<int64_t> most_copied_bytes{int64_t(1) << 30};
 
 /// Sizes of an image; of a matrix, channels and width are used.
 struct ImageSizes {
