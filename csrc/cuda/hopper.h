@@ -1,16 +1,9 @@
 // Products on Hopper GPUs (compute capability 9.0): operands come to shared memory by the copy
-// engine and are multiplied by warpgroups, in bf16, f16 and, if `float32` says so, TF32. Each
-// function returns false, and has done nothing, where it cannot: on another device, without code
-// for sm_90a, or where the copy engine cannot read an operand as it lies. What it can read:
-//
-//   matmul            2-D matrices of any strides with neighbours along one dimension and multiples
-//                     of 16 bytes along the other; of float32 only along the sum
-//   conv2d, grad_x    one group; channels_last: channels of multiples of 16 bytes, strides up to 8;
-//                     NCHW: 16 bits, rows (for 1 x 1 planes) of multiples of 16 bytes, no strides
-//                     of conv2d
-//   grad_weight       one group, input channels in multiples of 64 unless 1 x 1; channels_last: 16
-//                     bits, strides up to 8; NCHW: rows (for 1 x 1 planes) of multiples of 16
-//                     bytes, no strides, mostly no more than seven columns of taps
+// engine and are multiplied by warpgroups, in bf16, f16 and, as `float32` says, in TF32 or, split
+// in two of these, float32. Each function returns false where it cannot, and its result is then
+// without meaning: on another device, without code for sm_90a, in multiply-adds or float64, of too
+// many groups (ConvGroups), or where the copy engine cannot read an operand and a copy does not pay
+// (HopperConvolution, HopperWeightGradient).
 #pragma once
 
 #include <ATen/core/Tensor.h>
