@@ -266,6 +266,15 @@ def test_plans_of_few_channels_and_of_nothing():
     assert {p.algorithm for p in plans(x[:0], few, groups=64).values()} == {"none"}
 
 
+@pytest.mark.parametrize("algorithm", ["automatic", "product"])
+def test_plans_of_an_input_that_no_output_reads(algorithm):
+    x, weight = (torch.empty(64, 64, 1, 1, device="meta") for _ in range(2))
+    with backends.cuda_kernels(algorithm=algorithm):
+        found = plans(x, weight, stride=3, padding=1)
+    assert found["backward_input"].algorithm == "none"
+    assert found["forward"].algorithm != "none"
+
+
 def test_the_environment_makes_choices():
     code = "import torchconv; print(torchconv._C.get_cuda_choice('tile'))"
     for value, said in (

@@ -41,7 +41,8 @@ class Conv2dCudaPlan(NamedTuple):
     """How one kernel of a convolution works on a GPU.
 
     Attributes:
-        algorithm: One of those of :func:`cuda_kernels`; ``none`` where a tensor is empty.
+        algorithm: One of those of :func:`cuda_kernels`; ``none`` where a tensor is empty, or where
+            no output reads the input.
         arithmetic: ``bf16``, ``f16`` or ``f64`` on tensor cores, or one of the ways to multiply
             float32; empty for ``direct``.
         tile: What a block of threads computes at a time: rows (pixels; for the gradient of the

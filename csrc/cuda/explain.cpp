@@ -32,6 +32,8 @@ Conv2dExplanation explanation(ProductArgs<T> args, bool long_sum, const Device& 
           plan.chunks, launches,    sums * int64_t(sizeof(typename Kind::Sum))};
 }
 
+const Conv2dExplanation kNothing{"none", "", "", 0, 0, 0};
+
 /// Of products by warpgroups: so many, which are alike but for the first one's tiles, and the bytes
 /// of copies that they read.
 template <class Kind, class T>
@@ -73,7 +75,7 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
     });
     std::vector<Conv2dExplanation> all{
         explanation<Kind>(product_of(forward_of(s, x, weight, out)), false, device, 1),
-        explanation<Kind>(first, false, device, parts),
+        parts == 0 ? kNothing : explanation<Kind>(first, false, device, parts),
         explanation<Kind>(backward_weight_of(s, grad_out, x, grad_weight), true, device, 1)};
     constexpr bool kCan =
         std::is_same_v<Kind, Half<T>> || std::is_same_v<Kind, Tf32> || std::is_same_v<Kind, Tf32x3>;
@@ -87,7 +89,8 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
       if (plan_hopper_conv2d(forward_of(one, x, weight, out), split, &forward)) {
         all[0] = hopper_explanation<Kind>(&forward, groups.count);
       }
-      if (plan_hopper_backward_input(one, grad_out, weight, grad_x, split, &backward)) {
+      if (parts > 0 &&
+          plan_hopper_backward_input(one, grad_out, weight, grad_x, split, &backward)) {
         all[1] = hopper_explanation<Kind>(&backward, groups.count);
       }
       HopperWeightGradient<T> gradient;
@@ -111,7 +114,7 @@ std::vector<Conv2dExplanation> explain_conv2d(const std::vector<int64_t>& sizes,
                       n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16], n[17]};
   const bool empty =
       s.batch == 0 || s.in_channels == 0 || s.out_channels == 0 || s.in_h == 0 || s.in_w == 0;
-  if (empty) return std::vector<Conv2dExplanation>(3, {"none", "", "", 0, 0, 0});
+  if (empty) return std::vector<Conv2dExplanation>(3, kNothing);
   check_countable_on_gpu("explain_conv2d", s);
   if (algorithm_of(s) == Algorithm::kDirect) {
     return std::vector<Conv2dExplanation>(3, {"direct", "", "", 1, 1, 0});

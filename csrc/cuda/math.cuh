@@ -4,6 +4,7 @@
 //   multiply(rows, columns)     adds the products of two tiles' terms, from the warp's first index
 //   product[i], i < kSums       the sums of one lane; row(i), column(i): where they belong
 //   kStageRows                  rows whose sums have numbers of their own in every lane
+//   kPairs                      whether sums come in pairs of neighbours in a row
 #pragma once
 
 #include "cuda/kinds.h"

@@ -65,12 +65,6 @@ class Axis {
     return start_ + step(0, index) + step(1, second) + step(2, third);
   }
 
-  /// Whether so many indices from this one on are neighbours in memory, by the fastest digit.
-  TORCHCONV_ANYWHERE bool run(int32_t index, int count) const {
-    const int32_t third = third_.divide(&index);
-    return digits_[2].offset == 1 && third + count <= int32_t(digits_[2].extent);
-  }
-
   /// Where index 0 leads to: the origin, until something else is said.
   const Place& start() const { return start_; }
   void begin_at(const Place& place) { start_ = place; }
