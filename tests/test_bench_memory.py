@@ -129,8 +129,10 @@ def test_saved_bytes():
 @has_proc
 def test_the_peak_is_read_and_reset():
     large = torch.ones(16 << 20)
-    del large
     with_large = resident.peak()
+    del large
+    # The allocator keeps it where it had taken it out of a larger piece that others gave back.
+    resident.return_free_memory()
     if not resident.reset_peak():
         pytest.skip("the peak cannot be reset here")
     assert resident.peak() < with_large - (32 << 20)
