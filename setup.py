@@ -59,6 +59,7 @@ FLAGS += ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
 FLAGS += ["-O3", "-g0"] if not DEBUG else ["-O0", "-g", "-UNDEBUG"]
 FLAGS += [f"-fmacro-prefix-map={Path.cwd()}/="]  # errors name csrc/..., not the builder's folders
+WITH_CUDA = "-DTORCHCONV_WITH_CUDA"
 # From Ampere on; GPUs of 8.6 and 8.9 run what is for 8.0. PTX of 9.0 and of the last one serves
 # what comes after.
 ARCHITECTURES = ["8.0", "9.0", "10.0", "12.0"]
@@ -118,20 +119,27 @@ def prepare_cuda():
     codes = [code.replace("compute_90,code=sm_90", "compute_90a,code=sm_90a") for code in codes]
     if "--compress-mode" in run(nvcc, "--help"):  # a third of the size, as torch's own packages
         codes.append("--compress-mode=size")
-    nvcc_flags = [STANDARD, "-O3", *codes, *host, *(["-lineinfo"] if DEBUG else []), *headers]
-    return ["-DTORCHCONV_WITH_CUDA", *headers], nvcc_flags
+    nvcc_flags = [
+        STANDARD,
+        "-O3",
+        WITH_CUDA,
+        *codes,
+        *host,
+        *(["-lineinfo"] if DEBUG else []),
+        *headers,
+    ]
+    return [WITH_CUDA, *headers], nvcc_flags
 
 
 def extension():
-    sources = {
-        path for folder in ("", "meta/", "cpu/", "cuda/") for path in glob(f"csrc/{folder}*.cpp")
-    }
+    folders = ("", "meta/", "cpu/", "cuda/plans/")
+    sources = {path for folder in folders for path in glob(f"csrc/{folder}*.cpp")}
     sources -= {*glob("csrc/cpu/isa_*.cpp")}
     sources |= {f"csrc/cpu/isa_{isa}.cpp" for isa in ISAS}
     kind = cpp_extension.CppExtension if torch else Extension
     flags = {"cxx": FLAGS}
     if not why_no_cuda():
-        sources |= {*glob("csrc/cuda/*.cu")}
+        sources |= {*glob("csrc/cuda/*.cpp"), *glob("csrc/cuda/*.cu")}
         kind = cpp_extension.CUDAExtension
         cxx, nvcc = prepare_cuda()
         flags = {"cxx": FLAGS + cxx, "nvcc": nvcc}

@@ -8,8 +8,8 @@
 #include "cpu/fma_peak.h"
 #include "cpu/isa.h"
 #include "cpu/portions.h"
-#include "cuda/choice.h"
-#include "cuda/explain.h"
+#include "cuda/plans/choice.h"
+#include "cuda/plans/explain.h"
 #include "refusals.h"
 
 PYBIND11_MODULE(_C, m) {

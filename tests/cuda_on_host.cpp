@@ -8,9 +8,9 @@
 #include <memory>
 
 #include "cuda/arithmetic.cuh"
-#include "cuda/choice.h"
 #include "cuda/hopper.h"
-#include "cuda/register.cuh"
+#include "cuda/plans/choice.h"
+#include "cuda/register.h"
 #include "cuda/relaid.h"
 #include "cuda/tile.cuh"
 

@@ -46,7 +46,7 @@ def cuda_on_host():
     folder.mkdir(parents=True, exist_ok=True)
     sources = [ROOT / "tests/cuda_on_host.cpp"]
     sources += [ROOT / f"csrc/{name}.cpp" for name in ("checks", "activation_checks", "layouts")]
-    sources += sorted((ROOT / "csrc/cuda").glob("*.cpp"))
+    sources += sorted((ROOT / "csrc/cuda").rglob("*.cpp"))
     for kernel in sorted((ROOT / "csrc/cuda").glob("*.cu")):
         source = folder / f"{kernel.stem}_cu.cpp"  # torch would give a .cu to nvcc
         if not source.exists():  # a new date would compile it anew

@@ -58,6 +58,12 @@ TORCHCONV_ANYWHERE inline void narrow(float x, f16* out) {
 #endif
 }
 
+/// n, or `most` where n is more.
+template <class Index>
+TORCHCONV_ANYWHERE inline int at_most(Index n, int most) {
+  return n < most ? int(n) : most;
+}
+
 /// The upper half of the product of two numbers.
 TORCHCONV_ANYWHERE inline uint32_t upper_product(uint32_t a, uint32_t b) {
   return uint32_t(uint64_t(a) * b >> 32);

@@ -54,14 +54,14 @@ void launch_blocks(const at::Tensor& on, const Body& body, int64_t blocks) {
   if (blocks == 0) return;
   blocks = std::min(blocks, kMostBlocks);
 #ifdef __CUDACC__
-  const c10::cuda::CUDAGuard guard(on.device());
+  const CurrentDevice device(on);
   if constexpr (Body::kSharedBytes > 48 * 1024) {  // which a kernel has to ask for
-    C10_CUDA_CHECK(cudaFuncSetAttribute(
-        block_kernel<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, Body::kSharedBytes));
+    check_cuda(cudaFuncSetAttribute(block_kernel<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    Body::kSharedBytes));
   }
-  const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
+  const auto stream = static_cast<cudaStream_t>(device.stream());
   block_kernel<<<static_cast<unsigned>(blocks), Body::kThreads, Body::kSharedBytes, stream>>>(body);
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  check_cuda(cudaGetLastError());
 #else
   for (int64_t block = 0; block < blocks; ++block) {
     host::run_block(Body::kThreads, Body::kSharedBytes,

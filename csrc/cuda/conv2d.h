@@ -6,7 +6,7 @@
 #include <functional>
 #include <optional>
 
-#include "cuda/choice.h"
+#include "cuda/plans/choice.h"
 #include "shapes.h"
 
 namespace torchconv::cuda {

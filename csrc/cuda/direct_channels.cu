@@ -1,7 +1,8 @@
 // Which direct kernel with channels in its lanes a window takes.
 #include "cuda/direct_channels.cuh"
 
-#include "cuda/direct_kernels.cuh"
+#include "cuda/direct_kernels.h"
+#include "cuda/each_type.h"
 
 namespace torchconv::cuda {
 
@@ -10,7 +11,7 @@ bool correlate_channels(const at::Tensor& on, const DirectArgs<T, T, int64_t>& a
   return with_any_window<T>(args.rows, args.cols, [&](auto window) {
     using W = decltype(window);
     using Vectors = DirectChannels<T, W, true>;
-    at::Tensor weights;
+    std::shared_ptr<void> weights;
     const auto turned = with_turned_weights(on, &weights, args);
     const auto run = [&](const auto& body) { launch(on, body, body.items()); };
     if (args.depthwise() && whole_vectors(args.source, args.channels, Vectors::kLanes) &&
@@ -22,9 +23,9 @@ bool correlate_channels(const at::Tensor& on, const DirectArgs<T, T, int64_t>& a
   });
 }
 
-template bool correlate_channels(const at::Tensor&, const DirectArgs<float, float, int64_t>&);
-template bool correlate_channels(const at::Tensor&, const DirectArgs<double, double, int64_t>&);
-template bool correlate_channels(const at::Tensor&, const DirectArgs<bf16, bf16, int64_t>&);
-template bool correlate_channels(const at::Tensor&, const DirectArgs<f16, f16, int64_t>&);
+#define TORCHCONV_CORRELATE(T) \
+  template bool correlate_channels(const at::Tensor&, const DirectArgs<T, T, int64_t>&);
+
+TORCHCONV_EACH_FLOAT(TORCHCONV_CORRELATE)
 
 }  // namespace torchconv::cuda

@@ -1,7 +1,8 @@
 // Which direct kernel with columns in its lanes a window takes.
 #include "cuda/direct_columns.cuh"
 
-#include "cuda/direct_kernels.cuh"
+#include "cuda/direct_kernels.h"
+#include "cuda/each_type.h"
 
 namespace torchconv::cuda {
 
@@ -16,9 +17,9 @@ bool correlate_columns(const at::Tensor& on, const DirectArgs<T, T, int64_t>& ar
   });
 }
 
-template bool correlate_columns(const at::Tensor&, const DirectArgs<float, float, int64_t>&);
-template bool correlate_columns(const at::Tensor&, const DirectArgs<double, double, int64_t>&);
-template bool correlate_columns(const at::Tensor&, const DirectArgs<bf16, bf16, int64_t>&);
-template bool correlate_columns(const at::Tensor&, const DirectArgs<f16, f16, int64_t>&);
+#define TORCHCONV_CORRELATE(T) \
+  template bool correlate_columns(const at::Tensor&, const DirectArgs<T, T, int64_t>&);
+
+TORCHCONV_EACH_FLOAT(TORCHCONV_CORRELATE)
 
 }  // namespace torchconv::cuda

@@ -2,7 +2,7 @@
 // tile meets, and finds the tap of each pair at compile time.
 #pragma once
 
-#include "cuda/direct_args.cuh"
+#include "cuda/direct_loads.cuh"
 
 namespace torchconv::cuda {
 

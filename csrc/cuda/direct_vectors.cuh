@@ -2,8 +2,6 @@
 // weights are laid out for them.
 #pragma once
 
-#include <ATen/ops/empty.h>
-
 #include "cuda/direct_tile.cuh"
 
 namespace torchconv::cuda {
@@ -84,11 +82,12 @@ struct TurnWeights {
 
 /// The same convolution with turned weights, which lie in `memory`.
 template <class T>
-DirectArgs<T, T, int64_t> with_turned_weights(const at::Tensor& on, at::Tensor* memory,
+DirectArgs<T, T, int64_t> with_turned_weights(const at::Tensor& on, std::shared_ptr<void>* memory,
                                               DirectArgs<T, T, int64_t> args) {
   const int64_t channels = ceil_div<int64_t>(args.channels, kVector<T>) * kVector<T>;
-  *memory = at::empty({args.group_source, args.rows.taps, args.cols.taps, channels}, on.options());
-  T* to = static_cast<T*>(memory->mutable_data_ptr());
+  const int64_t elements = args.group_source * args.rows.taps * args.cols.taps * channels;
+  *memory = scratch_on(on, elements * int64_t(sizeof(T)));
+  T* const to = static_cast<T*>(memory->get());
   const TurnWeights<T> turn(args, to, channels);
   launch(on, turn, turn.split.items(args.group_source));
   args.weight = {to,

@@ -2,21 +2,18 @@
 // chunks of their own, and these are added in a fixed order.
 #pragma once
 
-#include <ATen/ops/empty.h>
-
-#include "cuda/direct_args.cuh"
+#include "cuda/direct_loads.cuh"
 
 namespace torchconv::cuda {
 
 /// The sums of the first pass: [chunk][channel of x in the group][tap][column]. A column is an
 /// output channel, or one of `spread` neighbouring threads that share its tiles.
 struct WeightSums {
-  at::Tensor memory;
-  int64_t chunks, tiles_of_chunk, columns, spread;
+  std::shared_ptr<void> memory;
+  int64_t chunks, numbers, tiles_of_chunk, columns, spread;  // numbers: of a chunk
 
-  int64_t numbers() const { return memory.size(1); }  // of a chunk
   /// A body's items, and the numbers that it writes, fit into 32 bits.
-  bool fit_in_32_bits() const { return memory.numel() <= int64_t(1) << 30; }
+  bool fit_in_32_bits() const { return chunks * numbers <= int64_t(1) << 30; }
 };
 
 /// Cuts all tiles into chunks, so that there are enough threads, but threads have enough terms to
@@ -39,8 +36,11 @@ WeightSums cut_into_chunks(const at::Tensor& on, const DirectArgs<T, const T, in
   const int64_t tiles_of_chunk =
       ceil_div(ceil_div(tiles, std::max<int64_t>(chunks, 1)), spread) * spread;
   chunks = ceil_div(tiles, tiles_of_chunk);
-  const auto dtype = sizeof(Acc) == 8 ? at::kDouble : at::kFloat;
-  return {at::empty({chunks, numbers}, on.options().dtype(dtype)), chunks, tiles_of_chunk, columns,
+  return {scratch_on(on, chunks * numbers * int64_t(sizeof(Acc))),
+          chunks,
+          numbers,
+          tiles_of_chunk,
+          columns,
           spread};
 }
 
@@ -50,8 +50,7 @@ inline int64_t power_up_to(int64_t n, int64_t most) {
   return std::max<int64_t>(most, 1);
 }
 
-/// The first pass, as in direct_kernels.cuh: false if the compiler does not know the window. Of
-/// `args`, source is x, dest is grad_out, and there are no weights.
+/// The first pass, as in direct_kernels.h: false if the compiler does not know the window.
 template <class T>
 bool sum_weight_columns(const at::Tensor& on, const DirectArgs<T, const T, int64_t>& args,
                         WeightSums* sums);

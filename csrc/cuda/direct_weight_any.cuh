@@ -26,7 +26,7 @@ struct DirectWeightAny {
         rows(args.rows.dest),
         all_rows(args.batch * args.rows.dest),
         rows_of_chunk(Index(sums.tiles_of_chunk)),
-        to(static_cast<Acc*>(sums.memory.mutable_data_ptr())) {}
+        to(static_cast<Acc*>(sums.memory.get())) {}
 
   TORCHCONV_ANYWHERE void operator()(int64_t item) const {
     const auto place = split(item);

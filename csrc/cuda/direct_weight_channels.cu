@@ -1,6 +1,8 @@
 // The gradient of the weight with channels in the lanes: which kernel a window takes.
 #include "cuda/direct_weight_channels.cuh"
 
+#include "cuda/each_type.h"
+
 namespace torchconv::cuda {
 namespace {
 
@@ -31,13 +33,10 @@ bool sum_weight_channels(const at::Tensor& on, const DirectArgs<T, const T, int6
   return known && fits;
 }
 
-template bool sum_weight_channels(const at::Tensor&, const DirectArgs<float, const float, int64_t>&,
-                                  WeightSums*);
-template bool sum_weight_channels(const at::Tensor&,
-                                  const DirectArgs<double, const double, int64_t>&, WeightSums*);
-template bool sum_weight_channels(const at::Tensor&, const DirectArgs<bf16, const bf16, int64_t>&,
-                                  WeightSums*);
-template bool sum_weight_channels(const at::Tensor&, const DirectArgs<f16, const f16, int64_t>&,
-                                  WeightSums*);
+#define TORCHCONV_SUM_WEIGHT(T)                                                                \
+  template bool sum_weight_channels(const at::Tensor&, const DirectArgs<T, const T, int64_t>&, \
+                                    WeightSums*);
+
+TORCHCONV_EACH_FLOAT(TORCHCONV_SUM_WEIGHT)
 
 }  // namespace torchconv::cuda

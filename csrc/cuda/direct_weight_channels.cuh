@@ -37,7 +37,7 @@ struct DirectWeightChannels {
         group_dest(args.group_dest),
         all_tiles(int32_t(tiles_of(a))),
         tiles_of_chunk(int32_t(sums.tiles_of_chunk)),
-        to(static_cast<Acc*>(sums.memory.mutable_data_ptr())) {}
+        to(static_cast<Acc*>(sums.memory.get())) {}
 
   TORCHCONV_ANYWHERE void operator()(int64_t item) const {
     const auto place = split(item);

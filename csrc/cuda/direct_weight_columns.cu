@@ -1,6 +1,8 @@
 // The gradient of the weight with columns in the lanes: which kernel a window takes.
 #include "cuda/direct_weight_columns.cuh"
 
+#include "cuda/each_type.h"
+
 namespace torchconv::cuda {
 
 template <class T>
@@ -23,13 +25,10 @@ bool sum_weight_columns(const at::Tensor& on, const DirectArgs<T, const T, int64
   return known && fits;
 }
 
-template bool sum_weight_columns(const at::Tensor&, const DirectArgs<float, const float, int64_t>&,
-                                 WeightSums*);
-template bool sum_weight_columns(const at::Tensor&,
-                                 const DirectArgs<double, const double, int64_t>&, WeightSums*);
-template bool sum_weight_columns(const at::Tensor&, const DirectArgs<bf16, const bf16, int64_t>&,
-                                 WeightSums*);
-template bool sum_weight_columns(const at::Tensor&, const DirectArgs<f16, const f16, int64_t>&,
-                                 WeightSums*);
+#define TORCHCONV_SUM_WEIGHT(T)                                                               \
+  template bool sum_weight_columns(const at::Tensor&, const DirectArgs<T, const T, int64_t>&, \
+                                   WeightSums*);
+
+TORCHCONV_EACH_FLOAT(TORCHCONV_SUM_WEIGHT)
 
 }  // namespace torchconv::cuda

@@ -49,7 +49,7 @@ struct DirectWeightColumns {
         all_tiles(int32_t(tiles_of(a))),
         tiles_of_chunk(int32_t(sums.tiles_of_chunk)),
         columns(int32_t(sums.columns)),
-        to(static_cast<Acc*>(sums.memory.mutable_data_ptr())) {}
+        to(static_cast<Acc*>(sums.memory.get())) {}
 
   TORCHCONV_ANYWHERE void operator()(int64_t item) const {
     const auto [chunk, k, channel, thread] = split(item);

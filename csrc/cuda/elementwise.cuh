@@ -1,10 +1,7 @@
 // Operators on elements that all operands have in the same order, without gaps.
 #pragma once
 
-#include <ATen/ops/empty_strided.h>
-
 #include "cuda/runs.cuh"
-#include "layouts.h"
 
 namespace torchconv::cuda {
 
@@ -52,10 +49,14 @@ struct Elementwise {
   }
 };
 
-/// The tensor, or a copy of it, whose elements lie as those of `like`, which is dense.
-inline at::Tensor laid_out_as(const at::Tensor& tensor, const at::Tensor& like) {
-  if (lies_as(tensor, like.strides())) return tensor;
-  return at::empty_strided(like.sizes(), like.strides(), tensor.options()).copy_(tensor);
+/// Computes it for so many elements.
+template <class Function, class T, int kInputs>
+void launch_elementwise(const at::Tensor& on, const T* const (&in)[kInputs], T* out, int64_t size) {
+  Elementwise<T, Function, kInputs> body;
+  for (int i = 0; i < kInputs; ++i) body.in[i] = in[i];
+  body.out = out;
+  body.size = size;
+  launch(on, body, body.items());
 }
 
 }  // namespace torchconv::cuda

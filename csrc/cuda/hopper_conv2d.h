@@ -215,4 +215,9 @@ bool plan_hopper_backward_input(const Conv2dShape& s, const View4<const T>& grad
   });
 }
 
+/// Copies a correlation's weights to [tap row, tap column, channel, source channel], of which the
+/// last are lines of `line()` elements, in their upper and lower parts if it is split.
+template <class T>
+std::shared_ptr<void> pack_weights(const at::Tensor& on, const HopperCorrelation<T>& part);
+
 }  // namespace torchconv::cuda

@@ -6,10 +6,6 @@
 #include "cuda/hopper_product.h"
 #include "cuda/product_launch.cuh"
 
-#include <ATen/ops/empty.h>
-
-#include "typed.h"
-
 namespace torchconv::cuda {
 
 inline bool lies_along_sum(const TilePlan& load) {
@@ -79,10 +75,10 @@ void launch_hopper(const at::Tensor& on, const HopperProduct<T>& p, const Carry&
   const HopperShape h = p.shape();
   const ProductShape s{h.items, h.rows, h.columns, 0};
   const int64_t all = s.items * s.rows * s.columns;
-  const at::Tensor partial =
-      at::empty({p.cut.chunks * all * int64_t(sizeof(float))}, on.options().dtype(at::kByte));
-  launch_hopper_whole(on, p, data_of<float>(partial));
-  add_chunks<T>(on, p.args, s, p.result_rows.real, p.cut.chunks, data_of<float>(partial), carry);
+  const auto scratch = scratch_on(on, p.cut.chunks * all * int64_t(sizeof(float)));
+  float* const partial = static_cast<float*>(scratch.get());
+  launch_hopper_whole(on, p, partial);
+  add_chunks<T>(on, p.args, s, p.result_rows.real, p.cut.chunks, partial, carry);
 }
 
 }  // namespace torchconv::cuda

@@ -2,7 +2,8 @@
 // machine without a driver can still load the module.
 #include "cuda/hopper_map.h"
 
-#include <c10/util/Exception.h>
+#include <stdexcept>
+#include <string>
 
 #include "cuda/device.h"
 #include "cuda/hopper_product.h"
@@ -113,16 +114,18 @@ TensorMap map_of(const MapRequest& r) {
     result = encode_boxes()(&map, type, 4, data, tensor.sizes, tensor.steps, box, ones, kPlain,
                             swizzle_of(r.swizzle), kCached, kZeros);
   }
-  TORCH_CHECK(result == CUDA_SUCCESS, "CUDA driver: no tensor map, error ", int(result));
+  if (result != CUDA_SUCCESS) {
+    throw std::runtime_error("CUDA driver: no tensor map, error " + std::to_string(result));
+  }
   return map;
 }
 
 bool has_hopper_code(const at::Tensor& on) {
   if (gpu_of(on).capability != 90) return false;
   if (encode_boxes() == nullptr || encode_pixels() == nullptr) return false;
-  const c10::cuda::CUDAGuard guard(on.device());
+  const CurrentDevice device(on);
   cudaFuncAttributes attributes{};
-  C10_CUDA_CHECK(cudaFuncGetAttributes(&attributes, hopper_probe));
+  check_cuda(cudaFuncGetAttributes(&attributes, hopper_probe));
   return attributes.sharedSizeBytes > 0;
 }
 

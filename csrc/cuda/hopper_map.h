@@ -1,7 +1,7 @@
 // Tensor maps as the driver writes them.
 #pragma once
 
-#include "cuda/hopper_tensor.h"
+#include "cuda/plans/hopper_tensor.h"
 
 #ifdef __CUDACC__
 #include <cuda.h>

@@ -19,8 +19,8 @@
 // the same time where it is.
 #pragma once
 
-#include "cuda/hopper_tensor.h"
 #include "cuda/operand.cuh"
+#include "cuda/plans/hopper_tensor.h"
 
 namespace torchconv::cuda {
 

@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "cuda/product_plan.h"
+#include "cuda/plans/product_plan.h"
 #include "views.h"
 
 namespace torchconv::cuda {

@@ -4,16 +4,13 @@
 // files are what the tests run on machines without one.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <algorithm>
 
+#include "cuda/device.h"
 #include "views.h"
 
-#ifdef __CUDACC__
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
+#if defined(TORCHCONV_WITH_CUDA) && !defined(__CUDACC__)
+#error "Kernels are launched by .cu files: here they would run on the host"
 #endif
 
 namespace torchconv::cuda {
@@ -50,10 +47,10 @@ void launch(const at::Tensor& on, const Body& body, int64_t items) {
   if (items == 0) return;
   const int64_t blocks = std::min(ceil_div<int64_t>(items, kThreads), kMostBlocks);
 #ifdef __CUDACC__
-  const c10::cuda::CUDAGuard guard(on.device());
-  const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
+  const CurrentDevice device(on);
+  const auto stream = static_cast<cudaStream_t>(device.stream());
   body_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(body, items);
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  check_cuda(cudaGetLastError());
 #else
   for (int64_t block = 0; block < blocks; ++block) {
     for (int64_t thread = 0; thread < kThreads; ++thread) {

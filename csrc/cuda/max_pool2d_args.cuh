@@ -81,12 +81,6 @@ TORCHCONV_ANYWHERE inline bool within(Index position, Index size) {
   return position >= 0 && position < size;
 }
 
-/// n, or `most` where n is more.
-template <class Index>
-TORCHCONV_ANYWHERE inline int at_most(Index n, int most) {
-  return n < most ? int(n) : most;
-}
-
 /// Taps [first, last) of a window, in one dimension, for which low <= tap · dilation <= high.
 template <class Index>
 struct Taps {

@@ -2,12 +2,10 @@
 // arithmetic is compiled by itself: product_<kind>.cu.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include "cuda/device.h"
 #include "cuda/kinds.h"
 #include "cuda/operand.cuh"
-#include "cuda/product_plan.h"
+#include "cuda/plans/product_plan.h"
 
 namespace torchconv::cuda {
 

@@ -2,13 +2,10 @@
 // reads neighbours, and writes neighbours, of two bytes two at a time where it can.
 #include "cuda/relaid.h"
 
-#include <ATen/ops/empty.h>
-
 #include "cuda/arithmetic.cuh"
 #include "cuda/block.cuh"
 #include "cuda/runs.cuh"
 #include "cuda/split_float.cuh"
-#include "typed.h"
 
 namespace torchconv::cuda {
 namespace {
@@ -141,9 +138,9 @@ bool has_pairs(const View4<X>& view, const ImageSizes& s) {
 }  // namespace
 
 template <class T>
-at::Tensor Relaid<T>::copy(const at::Tensor& on) const {
-  const at::Tensor memory = at::empty({bytes_}, on.options().dtype(at::kByte));
-  const View4<T> to{data_of<T>(memory), view_.n, view_.c, view_.h, view_.w};
+std::shared_ptr<void> Relaid<T>::copy(const at::Tensor& on) const {
+  const auto memory = scratch_on(on, bytes_);
+  const View4<T> to{static_cast<T*>(memory.get()), view_.n, view_.c, view_.h, view_.w};
   const auto start = [&](const auto& body) { launch_blocks(on, body, body.all_tiles); };
   if constexpr (sizeof(T) == 2) {
     const bool plain = columns_.count == 1 && columns_.first == 0 && columns_.stride == 1;

@@ -2,10 +2,9 @@
 // neighbours along one dimension, and steps of multiples of 16 bytes along all others.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <atomic>
 
+#include "cuda/device.h"
 #include "shapes.h"
 #include "views.h"
 
@@ -64,7 +63,7 @@ class Relaid {
   /// Of all copies; 0 if there are none.
   int64_t bytes() const { return bytes_; }
   /// Makes the copy, on the device of a tensor.
-  at::Tensor copy(const at::Tensor& on) const;
+  std::shared_ptr<void> copy(const at::Tensor& on) const;
 
  private:
   static constexpr int64_t kRun = 16 / int64_t(sizeof(T));
