@@ -58,6 +58,11 @@ struct View4 {
   int64_t n, c, h, w;
 };
 
+/// The sizes of one.
+struct ImageSizes {
+  int64_t batch, channels, height, width;
+};
+
 /// Pooling and its relatives: x to out, and back from grad_out (in the place of out) to grad_x (in
 /// that of x). `offsets` is written by max_pool2d, if not nullptr, and read by the others.
 template <class X, class O, class Offset>

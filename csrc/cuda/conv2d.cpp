@@ -4,8 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "conv2d_checks.h"
-#include "cuda/flatten.h"
-#include "cuda/matmul.h"
+#include "cuda/channel_sum.h"
 #include "cuda/register.h"
 #include "typed.h"
 
@@ -66,18 +65,17 @@ at::Tensor conv2d_backward_bias_cuda(const at::Tensor& grad_out,
                                      const std::optional<at::Tensor>& offsets) {
   check_conv2d_backward_bias<int64_t>(grad_out, offsets);
   const at::Tensor grad_bias = at::empty({grad_out.size(1)}, grad_out.options());
-  at::Tensor terms = grad_out;
-  if (offsets && grad_out.numel() > 0) {
-    terms = at::empty(grad_out.sizes(), grad_out.options());
-    with_float_and_offset_type(
-        grad_out.scalar_type(), offsets->scalar_type(), [&](auto type, auto offset) {
-          using T = decltype(type);
-          using Offset = decltype(offset);
-          cuda::flatten(terms, view4<const T>(grad_out), view4<const Offset>(*offsets),
-                        data_of<T>(terms), terms.sizes().data());
-        });
-  }
-  cuda::sum_into("conv2d_backward_bias", grad_bias, terms, 1);
+  with_float_and_offset_type(
+      grad_out.scalar_type(), offsets ? offsets->scalar_type() : at::kByte,
+      [&](auto type, auto offset) {
+        using T = decltype(type);
+        using Offset = decltype(offset);
+        const ImageSizes sizes{grad_out.size(0), grad_out.size(1), grad_out.size(2),
+                               grad_out.size(3)};
+        const auto pooled = offsets ? view4<const Offset>(*offsets) : View4<const Offset>{};
+        cuda::launch_channel_sum<T, Offset>(
+            grad_out, {sizes, view4<const T>(grad_out), pooled, data_of<T>(grad_bias)});
+      });
   return grad_bias;
 }
 

@@ -7,9 +7,9 @@
 
 #include "cuda/conv2d.h"
 #include "cuda/conv2d_pooled.h"
-#include "cuda/flatten.h"
 #include "cuda/max_pool2d.h"
 #include "cuda/register.h"
+#include "cuda/relu_pooled.h"
 #include "cuda/sigmoid.h"
 #include "typed.h"
 
@@ -91,7 +91,7 @@ void conv2d_act_pool_into(const ConvPool& s, const at::Tensor& x, const at::Tens
             using T = decltype(type);
             using Offset = decltype(offset);
             Offset* const to = offsets.defined() ? data_of<Offset>(offsets) : nullptr;
-            cuda::relu_pooled(out, data_of<T>(out), to, out.numel());
+            cuda::launch_relu_pooled(out, data_of<T>(out), to, out.numel());
           });
     }
   }

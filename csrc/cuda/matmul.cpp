@@ -2,7 +2,6 @@
 #include "cuda/matmul.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
 
 #include "cuda/device.h"
 #include "cuda/hopper.h"
@@ -112,41 +111,6 @@ void matmul_into(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
     return t.select(0, t.size(0) == 1 ? 0 : i);
   };
   for (int64_t i = 0; i < out.size(0); ++i) matmul_into(out[i], item(a, i), item(b, i), bias);
-}
-
-void sum_into(const char* op, const at::Tensor& out, const at::Tensor& x,
-              int64_t channel_dimension) {
-  at::Tensor terms = x.movedim(channel_dimension, 0);  // [channels, *, up to three]
-  while (terms.dim() < 4) terms = terms.unsqueeze(-1);
-  const int64_t plane = terms.size(2) * terms.size(3), parts = terms.size(1);
-  TORCHCONV_EXPECT(std::max(terms.size(0), plane) < kMostExtent, op, x.sizes(),
-                   "fewer than 2^29 channels, and pixels of an image, on a GPU");
-  const int64_t at_a_time = std::max<int64_t>(kMostExtent / std::max<int64_t>(plane, 1), 1);
-  const at::Tensor ones = at::ones({1}, x.options());
-  with_float_type(x.scalar_type(), [&](auto type) {
-    using T = decltype(type);
-    std::shared_ptr<void> sums;
-    if (parts > at_a_time) {
-      sums = scratch_on(x, terms.size(0) * int64_t(sizeof(Accumulator<T>)));
-    }
-    int64_t first = 0;
-    do {
-      const int64_t some = std::min(at_a_time, parts - first);
-      ProductArgs<T> args;
-      args.rows.data = data_of<const T>(terms) + first * terms.stride(1);
-      args.rows.outer = Axis({terms.size(0), terms.stride(0)});
-      args.rows.sum = Axis({some, terms.stride(1)}, {terms.size(2), terms.stride(2)},
-                           {terms.size(3), terms.stride(3)});
-      args.columns.data = data_of<const T>(ones);
-      args.columns.sum = Axis({args.rows.sum.extent(), 0});
-      args.out = data_of<T>(out);
-      args.out_rows = Axis({terms.size(0), 1});
-      args.out_along_rows = true;
-      const Carry carry{sums.get(), first == 0, first + some >= parts};
-      compute_product(out, args, strict_float32_math(gpu_of(out).capability), true, carry);
-      first += some;
-    } while (first < parts);
-  });
 }
 
 }  // namespace cuda

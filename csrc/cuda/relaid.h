@@ -13,11 +13,6 @@ namespace torchconv::cuda {
 /// Copies of more bytes are made and read in portions of images. Tests make it small.
 inline std::atomic<int64_t> most_copied_bytes{int64_t(1) << 30};
 
-/// Sizes of an image; of a matrix, channels and width are used.
-struct ImageSizes {
-  int64_t batch, channels, height, width;
-};
-
 /// Which elements of an image are neighbours: those of a pixel, or those of a row.
 enum class ImageOrder { kChannels, kColumns };
 
@@ -28,9 +23,9 @@ struct TapColumns {
   int64_t count = 1, first = 0, step = 0, stride = 1, width = 0;  // width: of a copy
 };
 
-/// An image in an order that can be read: itself, or a copy of it that is made later; if it is to
-/// be split, a copy in which images with the lower parts follow those with the upper ones. A copy
-/// for each tap column is such a copy of all images.
+/// An image, or a matrix of channels and a width, in an order that can be read: itself, or a copy
+/// of it that is made later; if it is to be split, a copy in which images with the lower parts
+/// follow those with the upper ones. A copy for each tap column is such a copy of all images.
 template <class T>
 class Relaid {
  public:
