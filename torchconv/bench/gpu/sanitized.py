@@ -14,7 +14,7 @@ from torchconv.bench.gpu.times import NAMES
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 # Sizes and rows that fill neither vectors nor warps nor blocks, and some that fill all of them;
 # windows overlap, leave gaps or hang over. Products: tiles that are whole or have a rest, strides,
-# groups, and sums so long that they are cut; groups of few channels, with every known window.
+# groups, and sums so long that they are cut, those of biases, too; groups of few channels, with every known window.
 SHAPES = {
     "pool": (
         "N=2,C=3,H=13,W=11,R=3,stride=2,pad=1", "N=1,C=5,H=9,W=35,R=2",
@@ -33,6 +33,7 @@ SHAPES = {
         "N=1,C=24,H=16,K=24,R=3,stride=2,pad=1,groups=24", "N=1,C=16,H=8,K=16,R=3,pad=1,groups=4",
         "N=1,C=8,H=14,W=16,K=8,R=5,pad=2,groups=8",
         "N=1,C=10,H=12,K=20,R=5,stride=2,pad=2,groups=10", "N=1,C=3,H=11,K=3,R=7,pad=3,groups=3",
+        "N=2,C=4,H=96,K=20,R=1",
     ),
     "linear": ("N=3,in=37,out=29", "N=65,in=130,out=67", "N=128,in=64,out=192"),
     "matmul": (
