@@ -294,7 +294,29 @@ def test_the_environment_makes_choices():
 
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="cuda_kernels: tile: expected one of automatic, 128x128"):
-        backends.cuda_kernels(tile="7x7").__enter__()
+        backends.cuda_kernels(algorithm="direct", tile="7x7").__enter__()
+    assert _C.get_cuda_choice("algorithm") == "automatic"
     with backends.cuda_kernels(tile="64x64", algorithm="direct"):
         assert _C.get_cuda_choice("tile") == "64x64"
     assert _C.get_cuda_choice("tile") == "automatic"
+
+
+def test_plans_tell_of_portions_of_copied_images():
+    x = torch.empty(512, 64, 224, 224, device="meta", dtype=torch.bfloat16)
+    weight = torch.empty(64, 64, 3, 3, device="meta", dtype=torch.bfloat16)
+    found = plans(x, weight, padding=1)  # copies of 3.1 GiB, of one or of two images
+    assert [plan.launches for plan in found.values()] == [4, 4, 8]
+    sums = found["backward_weight"].chunks * weight.numel() * 4
+    assert found["backward_weight"].workspace_bytes - sums <= 1 << 30
+    assert found["forward"].workspace_bytes <= (1 << 30) + 2 * weight.numel()
+
+
+def test_plans_take_no_longer_for_large_strides():
+    x = torch.empty(1, 64, 2**24, 2**4, device="meta")
+    found = plans(x, torch.empty(64, 64, 3, 3, device="meta"), stride=2**24)
+    assert found["backward_input"].launches == 9
+
+
+def test_plans_for_other_devices_are_refused():
+    with pytest.raises(ValueError, match="explain_conv2d: expected device to be of type cpu, cuda"):
+        backends.explain_conv2d(*PLAIN, device="mps")

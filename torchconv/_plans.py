@@ -47,12 +47,13 @@ class Conv2dCudaPlan(NamedTuple):
             float32; empty for ``direct``.
         tile: What a block of threads computes at a time: rows (pixels; for the gradient of the
             weight, output channels, or with ``wgmma`` input channels and taps) by columns.
-        chunks: Parts into which a sum is cut, which are added in order.
-        launches: Products that are started, one for each group with ``wgmma``; for the gradient of
-            the input, each has the pixels that leave the same remainders when divided by the
-            strides.
+        chunks: Parts into which a sum is cut, which are added in order; 0 with ``direct``, whose
+            kernels settle that as they start.
+        launches: Products that are started, with ``wgmma`` one for each group and for each portion
+            of images that is copied at a time; for the gradient of the input, each has the pixels
+            that leave the same remainders when divided by the strides. 0 with ``direct``.
         workspace_bytes: Memory for parts of sums, and for copies of operands in an order that can
-            be read.
+            be read; 0 with ``direct``, which takes at most 64 MiB, and a copy of the weights.
     """
 
     algorithm: str
@@ -94,6 +95,7 @@ def explain_conv2d(
 
     Raises:
         RuntimeError: If shapes, dtypes or sizes do not fit together.
+        ValueError: If there are no kernels for such a device.
         TypeError: If an argument has the wrong type.
 
     Example:
@@ -110,6 +112,8 @@ def explain_conv2d(
     op = "explain_conv2d"
     check_tensors(op, x=x, weight=weight)
     where = x.device if device is None else torch.device(device)
+    if device is not None and where.type not in ("cpu", "cuda", "meta"):
+        raise ValueError(f"{op}: expected device to be of type cpu, cuda or meta, but got {where}")
     x, weight = (torch.empty_like(t, device="meta") for t in (x, weight))
     strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
     amounts = conv_padding(op, padding, x.shape, weight.shape, strides, dilations)

@@ -38,8 +38,8 @@ def _set_for_a_while(
     read: Callable[[], Value], write: Callable[[Value], None], value: Value
 ) -> Iterator[None]:
     before = read()
-    write(value)
     try:
+        write(value)  # which may have chosen some of it when it finds something wrong
         yield
     finally:
         write(before)
@@ -171,7 +171,8 @@ def cuda_kernels(
             warpgroups of Hopper GPUs, of matmul and linear, too, which these GPUs take unless
             another algorithm or a tile is forced.
         tile: What a block of threads computes of a product, but by warpgroups: ``automatic``,
-            ``128x128`` (for tensors that can be loaded by 16 bytes), ``128x64`` or ``64x64``.
+            ``128x128``, ``128x64`` or ``64x64``; the first and the last for tensors that can be
+            loaded by 16 bytes.
         float32: How float32 is multiplied: ``automatic``; ``tf32``; ``tf32x3``, in three products
             of TF32, which together are as accurate as float32; ``fma``, by multiply-adds.
             Automatically, TF32 is taken where torch would: as

@@ -2,6 +2,9 @@
 // Plain arithmetic on sizes and strides, for the host alone.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "cuda/product.h"
 #include "taps.h"
 #include "views.h"
@@ -200,19 +203,40 @@ inline bool tiles_image(const Conv2dShape& s) {
          tiles(s.in_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left + s.pad_right);
 }
 
-/// Whether there is a tap for each remainder of an input's position by the strides; the gradient of
-/// inputs that none reaches is zero.
-inline bool all_inputs_meet_taps(const Conv2dShape& s) {
-  const auto all = [](int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, int64_t size) {
-    bool met = true;
-    for (int64_t remainder = 0; remainder < std::min(stride, size); ++remainder) {
-      met = met && backward_taps(kernel, stride, pad, dilation, remainder).count > 0;
+/// Remainders of an input's position by the strides that taps lead to; the gradient of inputs of
+/// other ones is zero. They are found by the taps, since a stride may be as large as an image.
+struct MetRemainders {
+  std::vector<int64_t> rows, columns;
+  bool all;
+
+  explicit MetRemainders(const Conv2dShape& s)
+      : rows(of(s.kernel_h, s.stride_h, s.pad_top, s.dilation_h, s.in_h)),
+        columns(of(s.kernel_w, s.stride_w, s.pad_left, s.dilation_w, s.in_w)),
+        all(int64_t(rows.size()) == std::min(s.stride_h, s.in_h) &&
+            int64_t(columns.size()) == std::min(s.stride_w, s.in_w)) {}
+
+  /// Calls fn(row, column) for each pair.
+  template <class Fn>
+  void each(const Fn& fn) const {
+    for (const int64_t row : rows) {
+      for (const int64_t column : columns) fn(row, column);
     }
+  }
+
+ private:
+  static std::vector<int64_t> of(int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
+                                 int64_t size) {
+    std::vector<int64_t> met;
+    // Further taps have the same remainders again.
+    for (int64_t tap = 0; tap < std::min(kernel, stride); ++tap) {
+      const int64_t remainder = ((tap * dilation - pad) % stride + stride) % stride;
+      if (remainder < size) met.push_back(remainder);
+    }
+    std::sort(met.begin(), met.end());
+    met.erase(std::unique(met.begin(), met.end()), met.end());
     return met;
-  };
-  return all(s.kernel_h, s.stride_h, s.pad_top, s.dilation_h, s.in_h) &&
-         all(s.kernel_w, s.stride_w, s.pad_left, s.dilation_w, s.in_w);
-}
+  }
+};
 
 /// Calls fn with products that together make the gradient of the input.
 template <class T, class Fn>
@@ -228,11 +252,9 @@ void for_backward_input(const Conv2dShape& s, const View4<const T>& grad_out,
     args.batch.out[1] = grad_x.w;
     return fn(args);
   }
-  for (int64_t row = 0; row < std::min(s.stride_h, s.in_h); ++row) {
-    for (int64_t column = 0; column < std::min(s.stride_w, s.in_w); ++column) {
-      fn(product_of(backward_input_of(s, grad_out, weight, grad_x, row, column)));
-    }
-  }
+  MetRemainders(s).each([&](int64_t row, int64_t column) {
+    fn(product_of(backward_input_of(s, grad_out, weight, grad_x, row, column)));
+  });
 }
 
 /// Rows: output channels; columns: input channels and taps; summed over images and pixels.

@@ -123,7 +123,7 @@ void conv2d_backward_input_into(const at::Tensor& grad_x, const at::Tensor& grad
       hopper_conv2d_backward_input(grad_x, grad_out, weight, s, math)) {
     return;
   }
-  if (!all_inputs_meet_taps(s)) grad_x.zero_();
+  if (!MetRemainders(s).all) grad_x.zero_();
   for_images(s, s.batch, [&](int64_t first, const Conv2dShape& some) {
     with_float_type(grad_x.scalar_type(), [&](auto type) {
       using T = decltype(type);

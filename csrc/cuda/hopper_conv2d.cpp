@@ -24,18 +24,22 @@ void launch_convolution(const at::Tensor& on, HopperConvolution<T>& plan) {
   }
 }
 
-template <class T>
-bool copies_too_much(const HopperConvolution<T>& plan, const Conv2dShape& s) {
-  return s.batch > 1 && plan.source && plan.source->bytes() > most_copied_bytes;
-}
-
-/// Calls fn(first, shape) for two halves of the images, until it returns false.
-template <class Fn>
-bool in_halves(const Conv2dShape& s, const Fn& fn) {
-  Conv2dShape front = s, back = s;
-  front.batch = s.batch / 2;
-  back.batch = s.batch - front.batch;
-  return fn(int64_t(0), front) && fn(front.batch, back);
+/// Launches a plan. If its copy is too large, calls fn(first, shape) for some images at a time
+/// instead, until it returns false.
+template <class T, class Fn>
+bool launch_or_divide(const at::Tensor& on, HopperConvolution<T>& plan, const Conv2dShape& s,
+                      const Fn& fn) {
+  const int64_t images = images_at_once(s.batch, plan.copied_bytes());
+  if (images == s.batch) {
+    launch_convolution(on, plan);
+    return true;
+  }
+  for (int64_t first = 0; first < s.batch; first += images) {
+    Conv2dShape some = s;
+    some.batch = std::min(images, s.batch - first);
+    if (!fn(first, some)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -62,14 +66,10 @@ bool hopper_conv2d(const at::Tensor& out, const at::Tensor& x, const at::Tensor&
     }
     HopperConvolution<T> plan;
     if (!plan_hopper_conv2d(c, splits<T>(float32), &plan)) return false;
-    if (copies_too_much(plan, s)) {
-      return in_halves(s, [&](int64_t first, const Conv2dShape& some) {
-        return hopper_conv2d(out.narrow(0, first, some.batch), x.narrow(0, first, some.batch),
-                             weight, bias, some, float32);
-      });
-    }
-    launch_convolution(out, plan);
-    return true;
+    return launch_or_divide(out, plan, s, [&](int64_t first, const Conv2dShape& some) {
+      return hopper_conv2d(out.narrow(0, first, some.batch), x.narrow(0, first, some.batch), weight,
+                           bias, some, float32);
+    });
   });
 }
 
@@ -91,15 +91,11 @@ bool hopper_conv2d_backward_input(const at::Tensor& grad_x, const at::Tensor& gr
                                     view4<T>(grad_x), splits<T>(float32), &plan)) {
       return false;
     }
-    if (copies_too_much(plan, s)) {
-      return in_halves(s, [&](int64_t first, const Conv2dShape& some) {
-        return hopper_conv2d_backward_input(grad_x.narrow(0, first, some.batch),
-                                            grad_out.narrow(0, first, some.batch), weight, some,
-                                            float32);
-      });
-    }
-    launch_convolution(grad_x, plan);
-    return true;
+    return launch_or_divide(grad_x, plan, s, [&](int64_t first, const Conv2dShape& some) {
+      return hopper_conv2d_backward_input(grad_x.narrow(0, first, some.batch),
+                                          grad_out.narrow(0, first, some.batch), weight, some,
+                                          float32);
+    });
   });
 }
 

@@ -158,6 +158,8 @@ struct HopperConvolution {
   bool zeros = false;  // whether there are parts that no tap leads to
   std::optional<Relaid<T>> source;
 
+  int64_t copied_bytes() const { return source ? source->bytes() : 0; }
+
   /// Returns false if the copy engine can read neither the image nor a copy, or if that does not
   /// pay off. for_parts(image, fn) calls fn with each of the correlations of an image.
   template <class ForParts>
@@ -167,7 +169,8 @@ struct HopperConvolution {
     for_parts(image, [&](const Correlation<T>& c) {
       if (!first) first = c;
     });
-    if (!first || !pays_to_relay(*first)) return false;
+    if (!first) return true;  // nothing but zeros
+    if (!pays_to_relay(*first)) return false;
     const ImageSizes sizes{first->batch, first->source_channels, first->source_h, first->source_w};
     source.emplace(image, sizes, ImageOrder::kChannels, split);
     return plan_parts(source->view(), split, for_parts);
@@ -177,15 +180,9 @@ struct HopperConvolution {
   template <class ForParts>
   bool plan_parts(const View4<const T>& image, bool split, const ForParts& for_parts) {
     parts.clear();
-    zeros = false;
     bool can = true;
-    for_parts(image, [&](const Correlation<T>& c) {
-      if (c.rows.count * c.columns.count == 0) {
-        zeros = true;
-      } else if (can) {
-        can = parts.emplace_back(c, split).plan();
-      }
-    });
+    for_parts(image,
+              [&](const Correlation<T>& c) { can = can && parts.emplace_back(c, split).plan(); });
     return can;
   }
 };
@@ -206,12 +203,12 @@ bool plan_hopper_backward_input(const Conv2dShape& s, const View4<const T>& grad
   // Where windows tile the image, other kernels start but once.
   constexpr int64_t kMostLaunches = 4;
   if (tiles_image(s) && s.stride_h * s.stride_w > kMostLaunches) return false;
+  const MetRemainders met(s);
+  plan->zeros = !met.all;
   return plan->plan(grad_out, split, [&](const View4<const T>& image, const auto& fn) {
-    for (int64_t row = 0; row < std::min(s.stride_h, s.in_h); ++row) {
-      for (int64_t column = 0; column < std::min(s.stride_w, s.in_w); ++column) {
-        fn(backward_input_of(s, image, weight, grad_x, row, column));
-      }
-    }
+    met.each([&](int64_t row, int64_t column) {
+      fn(backward_input_of(s, image, weight, grad_x, row, column));
+    });
   });
 }
 

@@ -47,15 +47,13 @@ bool hopper_conv2d_backward_weight(const at::Tensor& grad_weight, const at::Tens
       return gradient.plan(some, from, grad, view4<T>(grad_weight), splits<T>(float32));
     };
     if (!plan(0, s)) return false;
-    const int64_t bytes = gradient.copied_bytes();
-    if (s.batch == 1 || bytes <= most_copied_bytes) {
+    const int64_t images = images_at_once(s.batch, gradient.copied_bytes());
+    if (images == s.batch) {
       launch_gradient(grad_weight, gradient, {});
       return true;
     }
     const HopperShape shape = gradient.product->product().shape();
     const auto sums = scratch_on(grad_weight, shape.rows * shape.columns * int64_t(sizeof(float)));
-    const int64_t portions = ceil_div<int64_t>(bytes, most_copied_bytes);
-    const int64_t images = std::max<int64_t>(s.batch / portions, 1);
     for (int64_t first = 0; first < s.batch; first += images) {
       Conv2dShape some = s;
       some.batch = std::min(images, s.batch - first);

@@ -20,7 +20,6 @@
 
 namespace torchconv::cuda {
 
-//
 // In TF32 the product of float32 has the accuracy of float32 if each factor is `split` into two
 // numbers, a = a' + a": the sum of a"·b', a'·b" and a'·b' lacks only a"·b". A stage then has both
 // parts of both operands. What tensor cores add, they cut off at the last bit of the sum; so only a

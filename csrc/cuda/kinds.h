@@ -28,7 +28,7 @@ struct Tf32 : Arithmetic<float, float, 16384, true> {
   static constexpr const char* kName = "tf32";
 };
 /// float32 as a sum of two TF32 on tensor cores: as accurate as float32, if factors are larger than
-/// 2^-113. The rests of smaller ones are too small to be numbers.
+/// 2^-113, since the rests of smaller ones are too small to be numbers, and below 2^127.
 struct Tf32x3 : Arithmetic<float, float, 4096, false> {
   static constexpr const char* kName = "tf32x3";
 };

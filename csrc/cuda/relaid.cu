@@ -143,8 +143,7 @@ std::shared_ptr<void> Relaid<T>::copy(const at::Tensor& on) const {
   const View4<T> to{static_cast<T*>(memory.get()), view_.n, view_.c, view_.h, view_.w};
   const auto start = [&](const auto& body) { launch_blocks(on, body, body.all_tiles); };
   if constexpr (sizeof(T) == 2) {
-    const bool plain = columns_.count == 1 && columns_.first == 0 && columns_.stride == 1;
-    if (plain && has_pairs(from_, sizes_) && has_pairs(to, sizes_)) {
+    if (columns_.plain(sizes_.width) && has_pairs(from_, sizes_) && has_pairs(to, sizes_)) {
       start(Relay<T, 2>(from_, to, sizes_, columns_, lower_));
       return memory;
     }

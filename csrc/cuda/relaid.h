@@ -2,6 +2,7 @@
 // neighbours along one dimension, and steps of multiples of 16 bytes along all others.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "cuda/device.h"
@@ -13,6 +14,12 @@ namespace torchconv::cuda {
 /// Copies of more bytes are made and read in portions of images. Tests make it small.
 inline std::atomic<int64_t> most_copied_bytes{int64_t(1) << 30};
 
+/// So many images are copied at a time, of some whose copies have so many bytes.
+inline int64_t images_at_once(int64_t images, int64_t copied_bytes) {
+  const int64_t portions = ceil_div<int64_t>(copied_bytes, most_copied_bytes);
+  return std::max<int64_t>(images / std::max<int64_t>(portions, 1), 1);
+}
+
 /// Which elements of an image are neighbours: those of a pixel, or those of a row.
 enum class ImageOrder { kChannels, kColumns };
 
@@ -21,6 +28,9 @@ enum class ImageOrder { kChannels, kColumns };
 /// lie beside it.
 struct TapColumns {
   int64_t count = 1, first = 0, step = 0, stride = 1, width = 0;  // width: of a copy
+
+  /// Whether it is one that has the columns of an image of this width.
+  bool plain(int64_t of) const { return count == 1 && first == 0 && stride == 1 && width == of; }
 };
 
 /// An image, or a matrix of channels and a width, in an order that can be read: itself, or a copy
@@ -36,9 +46,7 @@ class Relaid {
          const TapColumns& columns)
       : from_(image), view_(image), sizes_(of), columns_(columns) {
     const bool channels = order == ImageOrder::kChannels;
-    const bool plain = columns.count == 1 && columns.first == 0 && columns.stride == 1 &&
-                       columns.width == of.width;
-    if (plain && !split && can_be_read(image, channels)) return;
+    if (columns.plain(of.width) && !split && can_be_read(image, channels)) return;
     ImageSizes sizes = of;
     sizes.width = columns.width;
     const int64_t line = ceil_div(channels ? sizes.channels : sizes.width, kRun) * kRun;

@@ -49,10 +49,20 @@ Conv2dExplanation hopper_explanation(const HopperProduct<T>& product, int64_t la
 
 template <class Kind, class T>
 Conv2dExplanation hopper_explanation(HopperConvolution<T>* plan, int64_t groups) {
-  int64_t copies = plan->source ? plan->source->bytes() : 0;
+  int64_t copies = plan->copied_bytes();
   for (const auto& part : plan->parts) copies += part.packed() * int64_t(sizeof(T));
   const int64_t launches = groups * int64_t(plan->parts.size());
   return hopper_explanation<Kind>(plan->parts.front().product(), launches, copies);
+}
+
+/// Calls plan(shape), and anew for a portion of the images if their copies, of copied_bytes(), are
+/// too large. Returns how many portions there are; 0 if plan returns false.
+template <class Plan, class CopiedBytes>
+int64_t portions_of(Conv2dShape s, const Plan& plan, const CopiedBytes& copied_bytes) {
+  if (!plan(s)) return 0;
+  const int64_t all = s.batch;
+  s.batch = images_at_once(all, copied_bytes());
+  return s.batch == all || plan(s) ? ceil_div(all, s.batch) : 0;
 }
 
 template <class T>
@@ -86,17 +96,28 @@ std::vector<Conv2dExplanation> explain(const Conv2dShape& s, bool channels_last,
       const bool few = groups.count <= ConvGroups::kMost;
       if (!prefers_wgmma(device.capability) || !few || !hopper_counts(one)) return all;
       const bool split = splits<T>(float32);
-      HopperConvolution<T> forward, backward;
-      if (plan_hopper_conv2d(forward_of(one, x, weight, out), split, &forward)) {
-        all[0] = hopper_explanation<Kind>(&forward, groups.count);
+      HopperConvolution<T> conv;
+      const auto copied = [&] { return conv.copied_bytes(); };
+      const auto forward = [&](const Conv2dShape& some) {
+        return plan_hopper_conv2d(forward_of(some, x, weight, out), split, &conv);
+      };
+      const auto backward = [&](const Conv2dShape& some) {
+        return plan_hopper_backward_input(some, grad_out, weight, grad_x, split, &conv);
+      };
+      if (const int64_t portions = portions_of(one, forward, copied)) {
+        all[0] = hopper_explanation<Kind>(&conv, groups.count * portions);
       }
-      if (parts > 0 &&
-          plan_hopper_backward_input(one, grad_out, weight, grad_x, split, &backward)) {
-        all[1] = hopper_explanation<Kind>(&backward, groups.count);
+      conv = {};
+      if (const int64_t portions = parts == 0 ? 0 : portions_of(one, backward, copied)) {
+        all[1] = hopper_explanation<Kind>(&conv, groups.count * portions);
       }
       HopperWeightGradient<T> gradient;
-      if (gradient.plan(one, x, grad_out, grad_weight, split)) {
-        all[2] = hopper_explanation<Kind>(gradient.product->product(), groups.count,
+      const auto plan = [&](const Conv2dShape& some) {
+        return gradient.plan(some, x, grad_out, grad_weight, split);
+      };
+      if (const int64_t portions =
+              portions_of(one, plan, [&] { return gradient.copied_bytes(); })) {
+        all[2] = hopper_explanation<Kind>(gradient.product->product(), groups.count * portions,
                                           gradient.copied_bytes());
       }
     }
@@ -118,7 +139,7 @@ std::vector<Conv2dExplanation> explain_conv2d(const std::vector<int64_t>& sizes,
   if (empty) return std::vector<Conv2dExplanation>(3, kNothing);
   check_countable_on_gpu("explain_conv2d", s);
   if (algorithm_of(s) == Algorithm::kDirect) {
-    return std::vector<Conv2dExplanation>(3, {"direct", "", "", 1, 1, 0});
+    return std::vector<Conv2dExplanation>(3, {"direct", "", "", 0, 0, 0});
   }
   if (dtype == "float32") return explain<float>(s, channels_last, {processors, capability});
   if (dtype == "float64") return explain<double>(s, channels_last, {processors, capability});

@@ -14,7 +14,8 @@ from torchconv.bench.gpu.times import NAMES
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 # Sizes and rows that fill neither vectors nor warps nor blocks, and some that fill all of them;
 # windows overlap, leave gaps or hang over. Products: tiles that are whole or have a rest, strides,
-# groups, and sums so long that they are cut, those of biases, too; groups of few channels, with every known window.
+# groups, and sums so long that they are cut, those of biases, too; groups of few channels, with
+# every known window.
 SHAPES = {
     "pool": (
         "N=2,C=3,H=13,W=11,R=3,stride=2,pad=1", "N=1,C=5,H=9,W=35,R=2",
