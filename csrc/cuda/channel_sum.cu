@@ -26,13 +26,13 @@ struct Terms {
     }
   }
 
-  /// Whether every number fits into 32 bits, of a few runs behind the last one, too.
+  /// Whether every number fits into 32 bits.
   bool fit_in_32_bits() const {
     constexpr double kMost = 1 << 30;
     const double channels = double(sizes.channels);
     const double all = double(sizes.batch) * double(sizes.height) * double(sizes.width);
     const auto reach = [&](const ChannelSteps<int64_t>& by) {
-      return (double(sizes.batch) + 1) * double(by.n) + channels * double(by.c) +
+      return double(sizes.batch) * double(by.n) + channels * double(by.c) +
              double(sizes.height) * double(by.h) + double(sizes.width) * double(by.w);
     };
     return std::max({all, channels * (1 + all / 32768), reach(steps), reach(offset_steps)}) < kMost;

@@ -90,8 +90,8 @@ struct ChannelSum {
       int there[kRunsAtOnce];
 #pragma unroll
       for (int r = 0; r < kRunsAtOnce; ++r) {
-        Index line = run + r * kAlong;
-        const bool exists = line < last;
+        const bool exists = run + r * kAlong < last;
+        Index line = exists ? run + r * kAlong : run;
         const Index column = row_runs.divide(&line) * (kAcross ? 1 : kRun);
         const Index row = height.divide(&line);
         const auto offset = [&](const ChannelSteps<Index>& by) {
