@@ -97,3 +97,18 @@ def test_every_kernel_is_vectorized(functions, isa):
 def test_bf16_products_use_their_instruction(functions):
     code = "".join(c for name, c in functions.items() if "avx512_bf16::" in name)
     assert "vdpbf16ps" in code
+
+
+@pytest.mark.parametrize(
+    ("choose", "said"),
+    [
+        (lambda: backends.cpu_isa(None), "cpu_isa: expected name to be a str, but got None"),
+        (lambda: backends.huge_pages("a"), "huge_pages: expected on to be a bool, but got 'a'"),
+        (lambda: backends.portion_bytes(1.5), "portion_bytes: expected most to be an int, but got"),
+        (lambda: backends.conv2d_algorithm(1), "conv2d_algorithm: expected name to be a str, but"),
+        (lambda: backends.cuda_kernels(tile=5), "cuda_kernels: expected tile to be a str, but got"),
+    ],
+)
+def test_choices_of_the_wrong_type_are_refused(choose, said):
+    with pytest.raises(TypeError, match=said):
+        choose()

@@ -140,7 +140,7 @@ def test_a_block_may_have_its_own_policy():
 def test_only_booleans_are_a_policy(name):
     with pytest.raises(TypeError, match=f"backends: expected {name} to be a bool, but got 'no'"):
         setattr(backends, name, "no")
-    with pytest.raises(TypeError, match="backends: expected strict to be a bool, but got 1"):
+    with pytest.raises(TypeError, match="winograd: expected strict to be a bool, but got 1"):
         backends.winograd(strict=1)
 
 

@@ -84,13 +84,14 @@ def cpu_isa(name: str) -> AbstractContextManager[None]:
 
     Raises:
         ValueError: If this CPU cannot run it.
+        TypeError: If it is no string.
 
     Example:
         >>> with torchconv.backends.cpu_isa("baseline"):
         ...     torchconv.backends.get_cpu_isa()
         'baseline'
     """
-    return _set_for_a_while(_C.get_isa, _C.set_isa, name)
+    return _set_for_a_while(_C.get_isa, _C.set_isa, _typed("cpu_isa", "name", name, str))
 
 
 def huge_pages(on: bool) -> AbstractContextManager[None]:
@@ -103,11 +104,15 @@ def huge_pages(on: bool) -> AbstractContextManager[None]:
     Args:
         on: Whether to ask for them.
 
+    Raises:
+        TypeError: If it is no bool.
+
     Example:
         >>> with torchconv.backends.huge_pages(False):
         ...     out = torchconv.sigmoid(torch.randn(10))
     """
-    return _set_for_a_while(_C.get_huge_pages, _C.set_huge_pages, on)
+    chosen = _typed("huge_pages", "on", on, bool)
+    return _set_for_a_while(_C.get_huge_pages, _C.set_huge_pages, chosen)
 
 
 def portion_bytes(most: int) -> AbstractContextManager[None]:
@@ -122,12 +127,14 @@ def portion_bytes(most: int) -> AbstractContextManager[None]:
 
     Raises:
         ValueError: If ``most`` is not positive.
+        TypeError: If it is no integer.
 
     Example:
         >>> with torchconv.backends.portion_bytes(1 << 20):
         ...     out = torchconv.conv2d_act_pool(torch.randn(1, 3, 8, 8), torch.randn(4, 3, 3, 3))
     """
-    return _set_for_a_while(_C.get_portion_bytes, _C.set_portion_bytes, most)
+    chosen = _typed("portion_bytes", "most", most, int)
+    return _set_for_a_while(_C.get_portion_bytes, _C.set_portion_bytes, chosen)
 
 
 def conv2d_algorithm(name: str) -> AbstractContextManager[None]:
@@ -146,12 +153,14 @@ def conv2d_algorithm(name: str) -> AbstractContextManager[None]:
 
     Raises:
         ValueError: If there is no such algorithm.
+        TypeError: If it is no string.
 
     Example:
         >>> with torchconv.backends.conv2d_algorithm("pixels"):
         ...     out = torchconv.conv2d(torch.randn(1, 3, 8, 8), torch.randn(4, 3, 3, 3))
     """
-    return _set_for_a_while(_C.get_conv2d_algorithm, _C.set_conv2d_algorithm, name)
+    chosen = _typed("conv2d_algorithm", "name", name, str)
+    return _set_for_a_while(_C.get_conv2d_algorithm, _C.set_conv2d_algorithm, chosen)
 
 
 _CUDA_CHOICES = ("algorithm", "tile", "float32")
@@ -181,13 +190,14 @@ def cuda_kernels(
 
     Raises:
         ValueError: If there is no such choice.
+        TypeError: If one of them is no string.
 
     Example:
         >>> with torchconv.backends.cuda_kernels(float32="fma"):
         ...     pass
     """
     chosen = {
-        name: value
+        name: _typed("cuda_kernels", name, value, str)
         for name, value in zip(_CUDA_CHOICES, (algorithm, tile, float32), strict=True)
         if value is not None
     }
@@ -231,15 +241,17 @@ def winograd(allow: bool | None = None, strict: bool | None = None) -> AbstractC
             _C.set_strict_accuracy(values[1])
 
     chosen = [
-        None if value is None else _flag(name, value)
+        None if value is None else _typed("winograd", name, value, bool)
         for name, value in (("allow", allow), ("strict", strict))
     ]
     return _set_for_a_while(read, write, (chosen[0], chosen[1]))
 
 
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"backends: expected {name} to be a bool, but got {value!r}")
+def _typed(op: str, name: str, value: object, kind: type[Value]) -> Value:
+    if not isinstance(value, kind):
+        article = "an" if kind is int else "a"
+        message = f"{op}: expected {name} to be {article} {kind.__name__}, but got {value!r}"
+        raise TypeError(message)
     return value
 
 
@@ -255,7 +267,7 @@ class _Backends(ModuleType):
 
     @allow_winograd.setter
     def allow_winograd(self, value: bool) -> None:
-        _C.set_allow_winograd(_flag("allow_winograd", value))
+        _C.set_allow_winograd(_typed("backends", "allow_winograd", value, bool))
 
     @property
     def strict_accuracy(self) -> bool:
@@ -263,7 +275,7 @@ class _Backends(ModuleType):
 
     @strict_accuracy.setter
     def strict_accuracy(self, value: bool) -> None:
-        _C.set_strict_accuracy(_flag("strict_accuracy", value))
+        _C.set_strict_accuracy(_typed("backends", "strict_accuracy", value, bool))
 
 
 sys.modules[__name__].__class__ = _Backends
