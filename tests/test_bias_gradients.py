@@ -81,3 +81,12 @@ def test_sums_of_many_terms_keep_their_accuracy(kernels, size, layout):
     grad_out = in_layout(layout, torch.rand(size))
     expected = grad_out.double().sum((0, 2, 3))
     assert_sum_close(ops.conv2d_backward_bias(grad_out, None), expected, expected)
+
+
+@pytest.mark.parametrize("strides", [(2**30, 20, 5, 1), (2**30, 1, 100, 20)], ids=str)
+def test_places_beyond_32_bits(kernels, strides):
+    memory = torch.empty(2**30 + 400, dtype=torch.bfloat16)  # hardly any of it is touched
+    grad_out = memory.as_strided((2, 20, 4, 5), strides)
+    grad_out.copy_(small_integers(2, 20, 4, 5, dtype=torch.bfloat16, most=1))
+    expected = grad_out.double().sum((0, 2, 3)).to(torch.bfloat16)
+    assert torch.equal(ops.conv2d_backward_bias(grad_out, None), expected)
