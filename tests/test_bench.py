@@ -12,7 +12,7 @@ import torch
 
 import torchconv
 from torchconv import _C
-from torchconv.bench import files, huge_pages, machine, training
+from torchconv.bench import huge_pages, machine, training
 from torchconv.bench.calls import Options
 from torchconv.bench.cases import CASES
 from torchconv.bench.cli import main
@@ -140,7 +140,7 @@ def test_bad_shapes_are_refused(operator, text, message, capsys):
         ("conv --peers nothing", "--peers: expected some of onnxruntime, .* but got 'nothing'"),
         ("conv --peers ncnn --dtype float64", "--peers: expected float32 on the CPU, but got"),
         ("conv --plot picture.doc", "--plot: expected a name that ends in .png, .* but got"),
-        ("conv --save no/such/folder.json", "--save: expected a file in an existing folder, but"),
+        ("conv --save no/such/folder.json", "--save: expected a file that can be written, but got"),
         ("conv --compare no.json", "--compare: expected a file that --save has written, but got"),
         ("", "the following arguments are required: OPERATOR"),
     ],
@@ -226,6 +226,7 @@ SLIGHTLY = {
     "result": lambda out, x: out + 1e-4 * out.detach().abs().max(),
     "gradient": lambda out, x: out + (x - x.detach()).sum(),
     "nan": lambda out, x: out * torch.nan,
+    "infinity": lambda out, x: out + torch.inf,
     "shape": lambda out, x: out[:1],
 }
 
@@ -314,14 +315,30 @@ def test_markdown_replaces_its_own_section_only(tmp_path):
     assert text.count("torchconv.bench begin") == text.count("torchconv.bench end") == 2
 
 
-def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    files.write_atomically(path, "old")
-    monkeypatch.setattr(files.os, "replace", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        files.write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+COMPARED = {
+    "none": ("M=4,K=3,N=2", [], "'{}' has times for none of the 1 rows measured here"),
+    "other dtype": ("M=2,K=3,N=4", ["--dtype", "float64"], "'{}' has times for none of the 1 rows"),
+    "some": ("M=2,K=3,N=4", ["--shape", "M=5"], "'{}' has times for 1 of the 2 rows measured here"),
+    "all": ("M=2,K=3,N=4", [], ""),
+}
+
+
+@pytest.mark.parametrize(("shape", "more", "sentence"), COMPARED.values(), ids=COMPARED)
+def test_rows_without_old_times_are_counted(shape, more, sentence, tmp_path, capsys):
+    saved = tmp_path / "old.json"
+    assert bench("matmul", "--shape", "M=2,K=3,N=4", "--shape", "M=7", "--save", saved) == 0
+    capsys.readouterr()
+    assert bench("matmul", "--shape", shape, *more, "--compare", saved) == 0
+    printed = capsys.readouterr().out
+    assert ("--compare:" in printed) == bool(sentence)
+    assert sentence.format(saved) in printed
+
+
+def test_rows_in_another_layout_have_no_old_times(tmp_path, capsys):
+    saved, shape = tmp_path / "old.json", ("--shape", SHAPES["conv"], "--layout")
+    assert bench("conv", *shape, "contiguous", "--save", saved) == 0
+    assert bench("conv", *shape, "channels_last", "--compare", saved) == 0
+    assert "has times for none of the 1 rows measured here" in capsys.readouterr().out
 
 
 def test_absent_extra_is_named(monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import sys
 import time
@@ -360,6 +361,41 @@ def test_report_from_end_to_end(found, tmp_path, capsys):
     assert "| sigmoid fwd float32, native/ours " in text
 
 
+def test_files_that_cannot_be_written_lose_nothing_else(found, tmp_path, capsys):
+    full, page = tmp_path / "full.json", tmp_path / "page.md"
+    full.symlink_to("/dev/full")
+    assert cli.main(["gpu", "--save", str(full), "--markdown", str(page)]) == 1
+    out, error = capsys.readouterr()
+    assert "nothing failed" in out
+    reason = "(OSError: [Errno 28] No space left on device)"
+    sentence = f"--save: expected a file that can be written, but got '{full}' {reason}\n"
+    assert error.endswith(sentence)
+    assert error.count("--save") == 1
+    assert page.exists()
+    assert cli.main(["gpu", "--save", "/proc/gpu.json"]) == 2
+    assert capsys.readouterr().err.startswith("--save: expected a file that can be written, but")
+
+
+def test_streams_get_the_report_once(found, capfd):
+    reader, writer = os.pipe()
+    assert cli.main(["gpu", "--save", f"/dev/fd/{writer}"]) == 0
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        assert json.loads(stream.read())["tests"]["passed"] == 7
+
+
+def test_the_report_is_saved_after_each_part(found, tmp_path, monkeypatch):
+    file, saved = tmp_path / "gpu.json", []
+
+    def sanitize(limit):
+        saved.append(json.loads(file.read_text()))
+        return iter(found.checks)
+
+    monkeypatch.setattr(command, "run_sanitizer", sanitize)
+    assert cli.main(["gpu", "--save", str(file)]) == 0
+    assert [len(one["tables"]) for one in saved] == [1]
+
+
 def test_failures_are_the_exit_code(found, tmp_path, capsys):
     def run(*only):
         return cli.main(["gpu", *(["--only", ",".join(only)] if only else [])])
@@ -403,7 +439,7 @@ def test_the_longest_report_is_short():
     [
         ("gpu --only nothing", "--only: expected some of tests, times, sanitizer, but got 'nothi"),
         ("gpu --minutes 0", "--minutes: expected more than 0, but got 0.0"),
-        ("gpu --save no/such.json", "--save: expected a file in an existing folder, but got"),
+        ("gpu --save no/such.json", "--save: expected a file that can be written, but got"),
         ("conv --tf32", "--tf32: expected float32 on cuda, but got float32 on cpu"),
         ("pool --tf32", "unrecognized arguments: --tf32"),
     ],

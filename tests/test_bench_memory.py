@@ -184,6 +184,18 @@ def test_refusals_are_failures(monkeypatch, capsys, here):
     assert sentence in capsys.readouterr().out
 
 
+def test_files_that_cannot_be_written_lose_nothing_else(tmp_path, capsys, here):
+    full, plot, page = (tmp_path / name for name in ("full.json", "bars.png", "page.md"))
+    full.symlink_to("/dev/full")
+    assert bench(*LENET, "--save", full, "--plot", plot, "--markdown", page) == 1
+    out, error = capsys.readouterr()
+    assert "geometric mean" in out
+    assert error.startswith(f"--save: expected a file that can be written, but got '{full}' (")
+    assert error.count("\n") == 1
+    assert plot.exists()
+    assert page.exists()
+
+
 ENDINGS = {
     "os.kill(os.getpid(), 9)": "its process was killed, as the system does when memory runs out",
     "os.kill(os.getpid(), 15)": "its process was ended by SIGTERM",

@@ -11,6 +11,7 @@ from torchconv.bench.cases import CASES, LAYOUTS
 from torchconv.bench.descriptions import BATCHES, DESCRIPTION, GPU_HELP, NETWORK_HELP, SHAPES
 from torchconv.bench.errors import UsageError
 from torchconv.bench.networks import DEFAULT_NETWORKS, NETWORKS
+from torchconv.bench.outputs import probe
 from torchconv.bench.peers import ENGINES
 from torchconv.bench.report import LEGEND
 from torchconv.bench.tables import DEFAULTS, table_names
@@ -189,10 +190,6 @@ def _check_measurement(options: argparse.Namespace) -> None:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    for name in ("save", "plot", "markdown"):
-        path: Path | None = getattr(options, name, None)
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise UsageError(f"--{name}: expected a file in an existing folder, but got '{path}'")
     plot: Path | None = getattr(options, "plot", None)
     if plot is not None and plot.suffix not in PICTURES:
         raise UsageError(
@@ -200,3 +197,4 @@ def _check_outputs(options: argparse.Namespace) -> None:
         )
     if "\n" in options.title or "-->" in options.title:
         raise UsageError(f"--title: expected one line without -->, but got {options.title!r}")
+    probe(options)

@@ -13,15 +13,17 @@ from torchconv.bench import jobs
 from torchconv.bench.arguments import OUTPUTS, check, parser
 from torchconv.bench.calls import Options
 from torchconv.bench.cases import CASES, LAYOUTS
+from torchconv.bench.console import console
 from torchconv.bench.cuda_machine import copy_bandwidth, settings
 from torchconv.bench.errors import UsageError, optional
-from torchconv.bench.files import differences, load_old, save, write_markdown
+from torchconv.bench.files import as_json, differences, load_old, page_with
 from torchconv.bench.gpu import command as gpu
 from torchconv.bench.machine import fma_peak, machine, sentence
 from torchconv.bench.memory import MemoryOptions
 from torchconv.bench.memory_report import MemoryReport
+from torchconv.bench.outputs import leave
 from torchconv.bench.peers import check_engines
-from torchconv.bench.plot import plot
+from torchconv.bench.plot import picture
 from torchconv.bench.report import Report
 
 
@@ -32,15 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; by default those of this process.
 
     Returns:
-        The exit code: 0, or 1 if a result was wrong or the run interrupted, or 2 if an argument
-        was wrong.
+        The exit code: 0, or 1 if a result was wrong, the run interrupted or a file not written, or
+        2 if an argument was wrong.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return _run(parser().parse_args(given), given)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    with console() as output:
+        try:
+            code = _run(parser().parse_args(given), given)
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            code = 2
+    return code or int(output.failure is not None)
 
 
 def _run(arguments: argparse.Namespace, given: list[str]) -> int:
@@ -52,9 +56,8 @@ def _run(arguments: argparse.Namespace, given: list[str]) -> int:
     measured = _memory if arguments.operator == "memory" else _times
     report = measured(arguments, layouts)
     report.command = shlex.join(["python", "-m", "torchconv.bench", *given])
-    _write(arguments, given, report)
     failed = any(row.failure for row in report.rows) or getattr(report, "interrupted", False)
-    return 1 if failed else 0
+    return 0 if _write(arguments, given, report) and not failed else 1
 
 
 def _memory(arguments: argparse.Namespace, layouts: list[str]) -> MemoryReport:
@@ -88,6 +91,7 @@ def _times(arguments: argparse.Namespace, layouts: list[str]) -> Report:
     finally:
         torch.set_num_threads(before)
     report.old = old
+    report.old_name = str(arguments.compare or "")
     report.old_differs = differences(old_machine, report.machine) if old_machine else []
     return report
 
@@ -121,17 +125,22 @@ def _timed(
     return report
 
 
-def _write(arguments: argparse.Namespace, given: list[str], report: Report | MemoryReport) -> None:
-    """Prints the report, and leaves the files that were asked for."""
+def _write(arguments: argparse.Namespace, given: list[str], report: Report | MemoryReport) -> bool:
+    """Writes the files that were asked for, then prints; returns whether all were written."""
     about = sentence(report.machine)
-    print(about, report.legend(), report.table(), report.summary(), sep="\n\n")
     title = arguments.title or shlex.join(_without_outputs(given))
-    if arguments.save:
-        save(arguments.save, report)
-    if arguments.plot:
-        plot(arguments.plot, title, report)
-    if arguments.markdown:
-        write_markdown(arguments.markdown, title, report, about)
+    complaints = leave(
+        arguments,
+        {
+            "save": lambda _: as_json(report),
+            "plot": lambda path: picture(path.suffix[1:], title, report),
+            "markdown": lambda path: page_with(path, title, report, about),
+        },
+    )
+    print(about, report.legend(), report.table(), report.summary(), sep="\n\n", flush=True)
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return not complaints
 
 
 def _without_outputs(given: list[str]) -> list[str]:

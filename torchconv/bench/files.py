@@ -1,15 +1,14 @@
-"""Files that a run leaves: all of it as JSON, and its table as a section of a Markdown page."""
+"""What files contain: all of a run as JSON, and its table as a section of a Markdown page."""
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from torchconv.bench.errors import UsageError
 from torchconv.bench.results import Row, Timing
+from torchconv.bench.targets import is_stream
 from torchconv.bench.timing import Times
 
 _FORMAT = "torchconv.bench 1"
@@ -35,30 +34,8 @@ class AnyReport(Protocol):
         """What it comes to, in lines."""
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that nobody, at any time, finds half of it."""
-    data = content.encode() if isinstance(content, str) else content
-    with tempfile.NamedTemporaryFile(dir=path.absolute().parent, delete=False) as file:
-        try:
-            file.write(data)
-            file.close()
-            # Temporary files are private; this one gets what a new file would have.
-            mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
-            os.chmod(file.name, mode)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def save(path: Path, report: AnyReport) -> None:
-    """Writes everything that was measured as JSON."""
+def as_json(report: AnyReport) -> str:
+    """Everything that was measured."""
     content = {
         "format": _FORMAT,
         "command": report.command,
@@ -66,18 +43,18 @@ def save(path: Path, report: AnyReport) -> None:
         "options": asdict(report.options),
         **report.content(),
     }
-    write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def load_old(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
-    """Reads what :func:`save` has written: rows by their keys, and the machine.
+    """Reads what :func:`as_json` has made: rows by their keys, and the machine.
 
     Raises:
         UsageError: If the file is something else.
     """
     try:
         content, rows = load(path)
-        return {row.key: row for row in rows if not row.failure}, content["machine"]
+        return {row.key: row for row in rows if not row.failure}, dict(content["machine"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"--compare: expected a file that --save has written, but got {str(path)!r} "
@@ -86,7 +63,7 @@ def load_old(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
 
 
 def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
-    """The content of a file that :func:`save` has written of times, and its rows.
+    """The content of a file that :func:`as_json` has made of times, and its rows.
 
     Raises:
         OSError: If it cannot be read.
@@ -114,8 +91,18 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_markdown(path: Path, title: str, report: AnyReport, sentence: str) -> None:
-    """Writes a table as a section of a page: in place of the one with its title, or at the end.
+def read_page(path: Path) -> str:
+    """The text of a page; nothing for a new file or a stream, which is not opened.
+
+    Raises:
+        OSError: If it cannot be read.
+        UnicodeDecodeError: If it is not in UTF-8.
+    """
+    return "" if is_stream(path) or not path.exists() else path.read_text(encoding="utf-8")
+
+
+def page_with(path: Path, title: str, report: AnyReport, sentence: str) -> str:
+    """A page with the table as a section: in place of the one with its title, or at the end.
 
     Comments around the section tell where it begins and ends, so that several commands may each
     own one, and text between them stays.
@@ -132,10 +119,8 @@ def write_markdown(path: Path, title: str, report: AnyReport, sentence: str) -> 
         ]
     )
     section += f"\n{end}\n"
-    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    page = read_page(path)
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}\n?", re.DOTALL)
     if pattern.search(page):
-        page = pattern.sub(lambda _: section, page, count=1)
-    else:
-        page = f"{page.rstrip()}\n\n{section}".lstrip()
-    write_atomically(path, page)
+        return pattern.sub(lambda _: section, page, count=1)
+    return f"{page.rstrip()}\n\n{section}".lstrip()

@@ -2,12 +2,10 @@
 
 import io
 import math
-from pathlib import Path
 from typing import Any
 
 from torchconv.bench.cells import LAYOUT_NAMES, megabytes
 from torchconv.bench.errors import optional
-from torchconv.bench.files import write_atomically
 from torchconv.bench.memory import SIDES
 from torchconv.bench.memory_report import MemoryReport
 from torchconv.bench.report import Report, step_name
@@ -18,13 +16,16 @@ _COLOURS = {"native": "tab:gray", "ours": "tab:green", "fused": "tab:blue"}
 _BAR = 0.27  # of the distance between two groups
 
 
-def plot(path: Path, title: str, report: Report | MemoryReport) -> None:
+def picture(form: str, title: str, report: Report | MemoryReport) -> bytes:
     """Draws a report.
 
     Args:
-        path: The picture; its suffix decides on the format.
+        form: The format: png, pdf or svg.
         title: What stands above it.
         report: Where the rows come from.
+
+    Returns:
+        The content of a file.
     """
     (figures,) = optional("matplotlib.figure")
     figure = figures.Figure(layout="constrained")
@@ -33,9 +34,9 @@ def plot(path: Path, title: str, report: Report | MemoryReport) -> None:
     else:
         _draw_ratios(figure, report)
     figure.suptitle(title, fontsize=10)
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:] or "png", dpi=120)
-    write_atomically(path, picture.getvalue())
+    content = io.BytesIO()
+    figure.savefig(content, format=form, dpi=120)
+    return content.getvalue()
 
 
 def _draw_ratios(figure: Any, report: Report) -> None:

@@ -63,6 +63,7 @@ class Report:
     peak: float  # GFLOP/s; NaN where it means nothing
     rows: list[Row] = field(default_factory=list)
     old: dict[tuple[str, ...], Row] = field(default_factory=dict)  # by their keys
+    old_name: str = ""  # of the file that they come from
     old_differs: list[str] = field(default_factory=list)
     copy: float = math.nan  # GB/s of a copy, on a GPU
     interrupted: bool = False  # so that rows are missing at the end
@@ -144,7 +145,7 @@ class Report:
             if side not in ("ours", "native", UNFUSED, WITH_THP) and step == "forward":
                 line[side] = milliseconds(row.seconds(step, side))
         if (old := self.old.get(row.key)) is not None:
-            line["old/new"] = ratio_text(_speedup(old, row, step, layouts))
+            line["old/new"] = ratio_text(_speedup(old, row, step))
         return line
 
     def summary(self) -> str:
@@ -154,10 +155,25 @@ class Report:
             if row.failure:
                 lines.append(f"FAILED {row.label} ({row.shape}): {row.failure}")
             lines += [f"{row.label} ({row.shape}): {note}" for note in row.notes]
-        lines += [f"--compare: {difference}" for difference in self.old_differs]
+        lines += [f"--compare: {text}" for text in (*self._unmatched(), *self.old_differs)]
         if self.interrupted:
             lines.append("interrupted: the last rows are missing")
         return "\n".join(lines)
+
+    def _unmatched(self) -> list[str]:
+        """How many of the rows have old times, unless all have."""
+        timed = [row for row in self.rows if row.timings]
+        matched = sum(self._has_old_times(row) for row in timed)
+        if not self.old_name or matched == len(timed):
+            return []
+        number = matched or "none"
+        return [f"{self.old_name!r} has times for {number} of the {len(timed)} rows measured here"]
+
+    def _has_old_times(self, row: Row) -> bool:
+        old = self.old.get(row.key)
+        return old is not None and any(
+            not math.isnan(_speedup(old, row, step)) for step in row.steps
+        )
 
     def _sides(self, side: str) -> list[Row]:
         """The rows that have it."""
@@ -194,8 +210,9 @@ class Report:
         return lines
 
 
-def _speedup(old: Row, new: Row, step: str, layouts: list[str]) -> float:
+def _speedup(old: Row, new: Row, step: str) -> float:
     """Our time then divided by ours now, each in its fastest of the layouts that both have."""
+    layouts = dict.fromkeys(t.layout for t in new.timings)
     pairs = [(old.seconds(step, "ours", one), new.seconds(step, "ours", one)) for one in layouts]
     pairs = [pair for pair in pairs if not math.isnan(sum(pair))]
     return min(a for a, _ in pairs) / min(b for _, b in pairs) if pairs else math.nan

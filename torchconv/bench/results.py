@@ -46,10 +46,12 @@ class Row:
     saved: dict[str, int] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """The row for JSON, which knows no NaN."""
+        """The row for JSON, which knows neither NaN nor infinity."""
         content = asdict(self)
         for errors in content["errors"].values():
-            errors.update({side: None for side, error in errors.items() if math.isnan(error)})
+            errors.update(
+                {side: None for side, error in errors.items() if not math.isfinite(error)}
+            )
         return content
 
     @property

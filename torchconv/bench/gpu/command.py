@@ -8,12 +8,13 @@ import torch
 
 from torchconv import backends
 from torchconv.bench.errors import optional
-from torchconv.bench.files import save, write_markdown
+from torchconv.bench.files import as_json, page_with
 from torchconv.bench.gpu.report import GpuOptions, GpuReport
 from torchconv.bench.gpu.sanitizer import run_sanitizer
 from torchconv.bench.gpu.suite import run_tests
 from torchconv.bench.gpu.times import absent, asked, run_tables
 from torchconv.bench.machine import machine, sentence
+from torchconv.bench.outputs import leave
 
 # What each part may take of the time, beside the parts that come after it. What a part leaves is
 # theirs.
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace, command: str) -> int:
         command: The command itself, for the report.
 
     Returns:
-        The exit code: 0, or 1 if something failed.
+        The exit code: 0, or 1 if something failed or a file was not written.
     """
     optional("tqdm", "tabulate")  # which the parts need
     end = time.monotonic() + 60 * arguments.minutes
@@ -36,17 +37,22 @@ def run(arguments: argparse.Namespace, command: str) -> int:
     report = GpuReport(command, about, GpuOptions(arguments.only, arguments.minutes))
     report.operators = backends.cuda_operators()
     report.absent = absent(report.operators)
+    title = arguments.title or f"gpu, {about['gpu']}"
+    makers = {
+        "save": lambda _: as_json(report),
+        "markdown": lambda path: page_with(path, title, report, sentence(about)),
+    }
     left = [part for part in _SHARES if part in arguments.only]
     while left:
         limit = part_limit(left, end - time.monotonic())
         _run_part(report, left.pop(0), limit)
-        if arguments.save:  # after each part: nobody knows what becomes of the next one
-            save(arguments.save, report)
+        # The next part may end this process, or the machine. What fails here is said at the end.
+        leave(arguments, {"save": makers["save"]}, final=False)
+    complaints = leave(arguments, makers)
     _say(f"\n{sentence(about)}\n\n{report.table()}\n\n{report.summary()}", sys.stdout)
-    if arguments.markdown:
-        title = arguments.title or f"gpu, {about['gpu']}"
-        write_markdown(arguments.markdown, title, report, sentence(about))
-    return 1 if report.bad else 0
+    for complaint in complaints:
+        _say(complaint)
+    return 1 if report.bad or complaints else 0
 
 
 def part_limit(left: list[str], seconds: float) -> float:

@@ -1,0 +1,454 @@
+"""Files that a benchmark leaves: which can be written, how, and what happens where they cannot."""
+
+import json
+import os
+import resource
+import socket
+import stat
+import tempfile
+import threading
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from torchconv.bench import cli, targets
+from torchconv.bench.calls import Options
+from torchconv.bench.report import Report
+from torchconv.bench.results import Row, Timing
+from torchconv.bench.timing import Times
+
+MACHINE = {
+    "cpu": "C", "cores": 1, "isa": "i", "threads": 1, "torch": "t", "torchconv": "0", "python": "3",
+    "compiler": "c",
+}  # fmt: skip
+BEGINNINGS = {"save": b"{", "plot": b"\x89PNG", "markdown": b"<!-- torchconv.bench begin"}
+outputs = pytest.mark.parametrize("option", BEGINNINGS)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """The program with a result that is there at once; ``bench.runs`` counts measurements."""
+
+    def times(*_):
+        run.runs += 1
+        run.meanwhile()
+        options = Options("float32", ["contiguous"], "cpu", 1, 0.1)
+        timings = [
+            Timing("forward", "contiguous", side, Times(1e-3, 1e-3, 1e-3, 5))
+            for side in ("ours", "native")
+        ]
+        errors = {"forward": {"ours": 0.0, "native": 0.0}}
+        row = Row("a", "matmul", "M=2", "float32", errors=errors, timings=timings)
+        row.work["forward"] = 1e6
+        return Report("matmul", "", MACHINE, options, 1.0, [row])
+
+    def run(**paths):
+        words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+        return cli.main(["matmul", *words])
+
+    monkeypatch.setattr(cli, "_times", times)
+    run.runs, run.meanwhile = 0, lambda: None
+    return run
+
+
+def named(folder, option):
+    """A file with the suffix that a picture needs."""
+    return folder / f"{option}.png"
+
+
+@contextmanager
+def reading(fifo):
+    """Reads a FIFO in another thread: the content is there at the end."""
+    content = []
+    thread = threading.Thread(target=lambda: content.append(fifo.read_bytes()), daemon=True)
+    thread.start()
+    yield content
+    thread.join(10)
+
+
+@contextmanager
+def largest_file(size):
+    """No file can become larger, as if there was no more room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# ---- how files are written ---------------------------------------------------------------------
+
+
+@outputs
+@pytest.mark.parametrize("exists", [True, False])
+def test_links_stay_and_their_targets_are_written(option, exists, bench, tmp_path):
+    (tmp_path / "folder").mkdir()
+    target, link, link_to_it = (named(tmp_path, name) for name in ("folder/file", "one", "two"))
+    if exists:
+        target.touch()
+    link.symlink_to("folder/file.png")
+    link_to_it.symlink_to(link)
+    assert bench(**{option: link_to_it}) == 0
+    assert link_to_it.is_symlink()
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(BEGINNINGS[option])
+
+
+@outputs
+def test_streams_are_written_through(option, bench, tmp_path):
+    fifo, link = named(tmp_path, option), named(tmp_path, "link")
+    os.mkfifo(fifo)
+    link.symlink_to(fifo)
+    for path in (fifo, link):
+        with reading(fifo) as content:
+            assert bench(**{option: path}) == 0
+        assert content[0].startswith(BEGINNINGS[option])
+        assert stat.S_ISFIFO(path.stat().st_mode)
+    assert sorted(tmp_path.iterdir()) == sorted((fifo, link))
+
+
+def test_devices_are_written_through():
+    controller, device = os.openpty()
+    targets.write(Path(os.ttyname(device)), "text")
+    assert os.read(controller, 9) == b"text"
+    os.close(controller)
+    os.close(device)
+
+
+def test_descriptors_are_written_at_their_offset(tmp_path):
+    file, link = tmp_path / "file", tmp_path / "link"
+    with file.open("wb", buffering=0) as stream:
+        link.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+        stream.write(b"before ")
+        for path in (f"/dev/fd/{stream.fileno()}", link):
+            targets.probe(Path(path))
+            targets.write(Path(path), "here ")
+        stream.write(b"after")
+    assert file.read_text() == "before here here after"
+    assert link.is_symlink()
+
+
+def test_sections_on_descriptors_leave_what_is_there(bench, tmp_path):
+    file = tmp_path / "page.md"
+    file.write_text("# Mine\n")
+    with file.open("ab", buffering=0) as stream:
+        assert bench(markdown=f"/dev/fd/{stream.fileno()}") == 0
+    assert file.read_text().startswith("# Mine\n<!-- torchconv.bench begin")
+
+
+def test_files_are_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    targets.write(path, "old")
+    reader = path.open()
+    path.chmod(0o640)
+    targets.write(path, "new")
+    assert reader.read() == "old"
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    monkeypatch.setattr(targets.os, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        targets.write(path, "newer")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+    reader.close()
+
+
+def test_new_files_have_the_mode_of_new_files(tmp_path):
+    before = os.umask(0o027)
+    try:
+        targets.write(tmp_path / "file", "")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def refuse(*_, **__):
+    raise PermissionError(13, "no new file here")
+
+
+def hard_link(path, monkeypatch):
+    os.link(path, path.with_name("other"))
+
+
+def other_owner(path, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(path, 1234, 1234)
+
+
+IN_PLACE = {
+    "several names": hard_link,
+    "another owner": other_owner,
+    "no new file": lambda path, patch: patch.setattr(targets.tempfile, "mkstemp", refuse),
+    "a mount point": lambda path, patch: patch.setattr(targets.os, "replace", refuse),
+}
+
+
+@pytest.mark.parametrize("arrange", IN_PLACE.values(), ids=IN_PLACE)
+def test_files_that_cannot_be_replaced_are_written_in_place(arrange, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old content")
+    arrange(path, monkeypatch)
+    before, names = path.stat(), sorted(tmp_path.iterdir())
+    for content in ("new", "longer content than before"):
+        targets.write(path, content)
+        assert path.read_text() == content
+    with largest_file(50), pytest.raises(OSError, match="File too large"):
+        targets.write(path, "x" * 100)
+    assert path.read_text() == "longer content than before"
+    after = path.stat()
+    assert (after.st_ino, after.st_uid, after.st_nlink) == (
+        before.st_ino, before.st_uid, before.st_nlink
+    )  # fmt: skip
+    assert sorted(tmp_path.iterdir()) == names
+
+
+def test_arguments_that_are_no_utf_8_are_written(bench, tmp_path):
+    page = tmp_path / "\udcff.md"
+    assert bench(markdown=page) == 0
+    assert "\\udcff.md" in page.read_text()
+
+
+# ---- what is refused before a run --------------------------------------------------------------
+
+
+def loop(folder):
+    (folder / "loop.png").symlink_to("loop.png")
+    return folder / "loop.png"
+
+
+def dangling(folder):
+    (folder / "link.png").symlink_to("no/such.png")
+    return folder / "link.png"
+
+
+def a_socket(folder):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(folder / "socket.png"))
+    return folder / "socket.png"
+
+
+def directory(folder):
+    (folder / "folder.png").mkdir()
+    return folder / "folder.png"
+
+
+REFUSED = {
+    "no folder": (lambda folder: folder / "no" / "file.png", "No such file or directory"),
+    "a folder": (directory, "Is a directory"),
+    "in a file": (lambda folder: Path(__file__) / "file.png", "Not a directory"),
+    "dangling into no folder": (dangling, "No such file or directory"),
+    "a loop": (loop, "Too many levels of symbolic links"),
+    "no place for files": (lambda folder: Path("/proc/file.png"), "Operation not supported"),
+    "a long name": (lambda folder: folder / f"{'x' * 300}.png", "File name too long"),
+    "a socket": (a_socket, "No such device or address"),
+}
+
+
+@outputs
+@pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
+def test_files_that_cannot_be_written_are_refused(option, make, reason, bench, tmp_path, capsys):
+    path = make(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert bench(**{option: path}) == 2
+    assert bench.runs == 0
+    out, error = capsys.readouterr()
+    assert error.startswith(f"--{option}: expected a file that can be written, but got '{path}' (")
+    assert reason in error
+    assert error.count("\n") == 1
+    assert not out
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_descriptor_that_is_only_read_is_refused(bench, capsys):
+    with Path(__file__).open() as stream:
+        assert bench(save=f"/dev/fd/{stream.fileno()}") == 2
+    assert "open for reading only" in capsys.readouterr().err
+    assert bench.runs == 0
+
+
+def test_a_page_that_is_no_text_is_refused(bench, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_bytes(b"\xff")
+    assert bench(markdown=page) == 2
+    assert "but got" in (error := capsys.readouterr().err)
+    assert "UnicodeDecodeError" in error
+    assert bench.runs == 0
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_file_system_that_is_full_is_refused(exists, bench, tmp_path, monkeypatch, capsys):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "now.json"
+    if exists:
+        path.write_text("old")
+    monkeypatch.setattr(targets, "_pour", no_room)
+    assert bench(save=path) == 2
+    assert bench.runs == 0
+    assert "No space left on device" in capsys.readouterr().err
+    assert not exists or path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == exists
+
+
+def test_where_there_are_no_unnamed_files_permissions_are_read(tmp_path, monkeypatch):
+    right = os.open
+
+    def without(path, flags, *more):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(95, "Operation not supported")
+        return right(path, flags, *more)
+
+    monkeypatch.setattr(targets.os, "open", without)
+    targets.probe(tmp_path / "file")
+    monkeypatch.setattr(targets.os, "access", lambda *_, **__: False)
+    with pytest.raises(PermissionError):
+        targets.probe(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_probing_changes_nothing(tmp_path):
+    file, fifo, link = (tmp_path / name for name in ("file", "fifo", "link"))
+    file.write_text("old")
+    os.mkfifo(fifo)
+    link.symlink_to("new")
+    before = [(path, path.lstat()) for path in (tmp_path, file, fifo, link)]
+    for path in (file, fifo, link, tmp_path / "other"):
+        targets.probe(path)  # of a FIFO without a reader, too
+    assert [(path, path.lstat()) for path in (tmp_path, file, fifo, link)] == before
+    assert file.read_text() == "old"
+
+
+def as_nobody(test):
+    """Runs a test in a process without the rights of root."""
+    if (child := os.fork()) == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            test()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_permissions_are_respected():
+    with tempfile.TemporaryDirectory() as name:  # tmp_path lies in a folder of its user
+        folder = Path(name)
+        protected, allowed, fifo = (folder / name for name in ("protected", "allowed", "fifo"))
+        for path, mode in ((protected, 0o444), (allowed, 0o666), (folder, 0o555)):
+            path.touch()
+            path.chmod(mode)
+
+        def refused(path):
+            with pytest.raises(PermissionError):
+                targets.probe(path)
+
+        def test():
+            refused(protected)
+            refused(folder / "new")
+            targets.probe(allowed)
+            targets.write(allowed, "new")
+
+        as_nobody(test)
+        assert allowed.read_text() == "new"
+        folder.chmod(0o755)
+        os.mkfifo(fifo, 0o400)
+        as_nobody(lambda: refused(fifo))
+
+
+# ---- what fails at the end ---------------------------------------------------------------------
+
+
+def full(path):
+    path.symlink_to("/dev/full")
+
+
+@outputs
+def test_a_failure_at_the_end_loses_nothing_else(option, bench, tmp_path, capsys):
+    paths = {name: named(tmp_path, name) for name in BEGINNINGS}
+    full(paths[option])
+    assert bench(**paths) == 1
+    out, error = capsys.readouterr()
+    assert error == (
+        f"--{option}: expected a file that can be written, but got '{paths[option]}' "
+        "(OSError: [Errno 28] No space left on device)\n"
+    )
+    assert "geometric mean" in out
+    for name, path in paths.items():
+        if name != option:
+            assert path.read_bytes().startswith(BEGINNINGS[name])
+    assert sorted(tmp_path.iterdir()) == sorted(paths.values())
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+def test_every_failure_is_said(bench, tmp_path, capsys):
+    paths = {name: named(tmp_path, name) for name in BEGINNINGS}
+    for path in paths.values():
+        full(path)
+    assert bench(**paths) == 1
+    out, error = capsys.readouterr()
+    assert [line.partition(":")[0] for line in error.splitlines()] == [f"--{n}" for n in BEGINNINGS]
+    assert "geometric mean" in out
+
+
+def test_a_reader_that_is_gone_loses_nothing_else(bench, tmp_path, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    page = tmp_path / "page.md"
+    assert bench(save=f"/dev/fd/{writer}", markdown=page) == 1
+    os.close(writer)
+    out, error = capsys.readouterr()
+    assert "(BrokenPipeError: [Errno 32] Broken pipe)\n" in error
+    assert error.count("\n") == 1
+    assert "geometric mean" in out
+    assert page.exists()
+
+
+def test_a_folder_that_vanishes_loses_nothing_else(bench, tmp_path, capsys):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    bench.meanwhile = folder.rmdir
+    assert bench(save=folder / "now.json", markdown=tmp_path / "page.md") == 1
+    out, error = capsys.readouterr()
+    assert error.startswith("--save: expected a file that can be written, but got ")
+    assert error.count("\n") == 1
+    assert "geometric mean" in out
+    assert (tmp_path / "page.md").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError("Image size is too large\nmore"), KeyboardInterrupt])
+def test_a_picture_that_cannot_be_drawn_loses_nothing_else(
+    error, bench, tmp_path, capsys, monkeypatch
+):
+    def draw(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "picture", draw)
+    old = tmp_path / "plot.png"
+    old.write_text("old")
+    assert bench(save=tmp_path / "now.json", plot=old, markdown=tmp_path / "page.md") == 1
+    out, said = capsys.readouterr()
+    reason = (
+        "KeyboardInterrupt" if error is KeyboardInterrupt else f"ValueError: {error.args[0][:23]}"
+    )
+    assert said.endswith(f" ({reason})\n")
+    assert said.count("\n") == 1
+    assert "geometric mean" in out
+    assert json.loads((tmp_path / "now.json").read_text())["rows"]
+    assert (tmp_path / "page.md").exists()
+    assert old.read_text() == "old"
+
+
+def test_files_come_before_the_table(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(Report, "table", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bench(save=tmp_path / "now.json")
+    assert json.loads((tmp_path / "now.json").read_text())["rows"]

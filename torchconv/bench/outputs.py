@@ -1,0 +1,60 @@
+"""The files that a command line names: probed before a run, written at its end."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torchconv.bench import targets
+from torchconv.bench.errors import UsageError
+from torchconv.bench.files import read_page
+
+# By the name of an option: makes the content of the file that the option names.
+Makers = Mapping[str, Callable[[Path], str | bytes]]
+
+
+def probe(arguments: argparse.Namespace) -> None:
+    """Refuses files that cannot be written; changes none.
+
+    Raises:
+        UsageError: With the first of them.
+    """
+    for name in ("save", "plot", "markdown"):
+        path: Path | None = getattr(arguments, name, None)
+        if path is None:
+            continue
+        try:
+            targets.probe(path)
+            if name == "markdown":
+                read_page(path)
+        except (OSError, ValueError) as error:
+            raise UsageError(_complaint(name, path, error)) from None
+
+
+def leave(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> list[str]:
+    """Writes every file that the command line names, whatever becomes of the others.
+
+    Args:
+        arguments: Of the command line.
+        makers: What may be written, in this order.
+        final: Whether nothing follows. Otherwise streams, which take one content, get none.
+
+    Returns:
+        A sentence for each file that could not be written.
+    """
+    complaints = []
+    for name, make in makers.items():
+        path: Path | None = getattr(arguments, name, None)
+        if path is None:
+            continue
+        try:
+            if final or not targets.is_stream(path):
+                targets.write(path, make(path))
+        # matplotlib has exceptions of its own; a FIFO without a reader ends by an interrupt.
+        except (Exception, KeyboardInterrupt) as error:
+            complaints.append(_complaint(name, path, error))
+    return complaints
+
+
+def _complaint(name: str, path: Path, error: BaseException) -> str:
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
+    return f"--{name}: expected a file that can be written, but got {str(path)!r} ({reason})"
