@@ -14,6 +14,16 @@
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "Loads the operators torch.ops.torchconv.* and chooses among their kernels.";
+  m.def(
+      "read_environment",
+      [] {
+        torchconv::kernels();
+        torchconv::huge_pages();
+        torchconv::allow_winograd();
+        torchconv::strict_accuracy();
+        for (const char* what : {"algorithm", "tile", "float32"}) torchconv::cuda::choice(what);
+      },
+      "Reads the environment variables. Raises ValueError for a value that none of them takes.");
   m.def("cuda_operators", &torchconv::cuda_operators,
         "Operators that this build has CUDA kernels for.");
   m.def("available_isas", &torchconv::available_isas,
@@ -30,8 +40,9 @@ PYBIND11_MODULE(_C, m) {
         "Whether convolutions may take Winograd's algorithm.");
   m.def("set_allow_winograd", &torchconv::set_allow_winograd, pybind11::arg("on"),
         "Allows Winograd's algorithm.");
-  m.def("get_strict_accuracy", &torchconv::strict_accuracy,
-        "Whether only algorithms are taken that are as accurate as direct sums.");
+  m.def(
+      "get_strict_accuracy", &torchconv::strict_accuracy,
+      "Whether algorithms are left out whose errors in usual layers exceed those of direct sums.");
   m.def("set_strict_accuracy", &torchconv::set_strict_accuracy, pybind11::arg("on"),
         "Restricts convolutions to such algorithms.");
   m.def("explain_conv2d", &torchconv::explain_conv2d, pybind11::arg("sizes"),

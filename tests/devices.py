@@ -45,7 +45,10 @@ def cuda_on_host():
     folder = ROOT / f"build/cuda_on_host-torch{torch.__version__}"
     folder.mkdir(parents=True, exist_ok=True)
     sources = [ROOT / "tests/cuda_on_host.cpp"]
-    sources += [ROOT / f"csrc/{name}.cpp" for name in ("checks", "activation_checks", "layouts")]
+    sources += [
+        ROOT / f"csrc/{name}.cpp"
+        for name in ("checks", "activation_checks", "environment", "layouts")
+    ]
     sources += sorted((ROOT / "csrc/cuda").rglob("*.cpp"))
     for kernel in sorted((ROOT / "csrc/cuda").glob("*.cu")):
         source = folder / f"{kernel.stem}_cu.cpp"  # torch would give a .cu to nvcc

@@ -5,7 +5,6 @@ import torch
 from accuracy import FLOATS
 from convolutions import Convolution
 from layouts import channels_last, contiguous
-from processes import python
 
 import torchconv
 from torchconv import backends
@@ -142,22 +141,6 @@ def test_only_booleans_are_a_policy(name):
         setattr(backends, name, "no")
     with pytest.raises(TypeError, match="winograd: expected strict to be a bool, but got 1"):
         backends.winograd(strict=1)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "expected"),
-    [
-        ("TORCHCONV_ALLOW_WINOGRAD", "0", "False False"),
-        ("TORCHCONV_ALLOW_WINOGRAD", "false", "False False"),
-        ("TORCHCONV_ALLOW_WINOGRAD", "1", "True False"),
-        ("TORCHCONV_ALLOW_WINOGRAD", "", "True False"),
-        ("TORCHCONV_STRICT_ACCURACY", "1", "True True"),
-    ],
-)
-def test_the_environment_sets_the_policy(variable, value, expected):
-    code = "from torchconv import backends as b; print(b.allow_winograd, b.strict_accuracy)"
-    result = python(code, **{variable: value})
-    assert result.stdout.strip() == expected, result.stderr
 
 
 def test_deterministic_algorithms_change_nothing():

@@ -30,8 +30,9 @@ def load(folder: Path = PACKAGE, torch_version: str = torch.__version__) -> dict
         ImportError: If the compiled part is absent, made for something else, or does not load.
     """
     record = folder / "_build_info.json"
-    if not record.exists() or not any(folder.glob("_C.*.so")):
-        raise ImportError(_absent(folder))
+    parts = {"_C.*.so": any(folder.glob("_C.*.so")), record.name: record.exists()}
+    if not all(parts.values()):
+        raise ImportError(_absent(folder, [name for name, there in parts.items() if not there]))
 
     info: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     built_for = f"torch {info['torch']} and Python {_minor(info['python'])}"
@@ -49,19 +50,18 @@ def load(folder: Path = PACKAGE, torch_version: str = torch.__version__) -> dict
             f"torchconv's compiled part does not load: {error}. It was built for {built_for} by "
             f"{info['compiler']}; this is {here}. Rebuild it: {_remedy(folder)}"
         ) from error
-    # The environment is read now. An unknown TORCHCONV_CPU_ISA raises a ValueError of its own.
-    compiled.get_isa()
-    compiled.get_huge_pages()
+    compiled.read_environment()  # raises ValueError for an unknown value
     return info
 
 
-def _absent(folder: Path) -> str:
-    if _is_source(folder):
+def _absent(folder: Path, missing: list[str]) -> str:
+    if _is_source(folder) and len(missing) > 1:
         return (
             f"{folder} is torchconv's source, not compiled, and hides an installed torchconv from "
             f"a Python that starts here. Start it in another folder, or compile: {_remedy(folder)}"
         )
-    return f"torchconv has no compiled part in {folder}. Install it again: {_remedy(folder)}"
+    files = " and no ".join(missing)
+    return f"torchconv has no {files} in {folder}. Install it again: {_remedy(folder)}"
 
 
 def _remedy(folder: Path) -> str:

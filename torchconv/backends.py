@@ -2,18 +2,22 @@
 
 Choices hold for the whole process, for all its threads. Until one is made, the environment decides:
 ``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``, ``TORCHCONV_ALLOW_WINOGRAD=0``,
-``TORCHCONV_STRICT_ACCURACY=1``. In the last three ``0``, ``false``, ``off`` and ``no`` mean no, any
-other word yes. ``TORCHCONV_CUDA_ALGORITHM``, ``TORCHCONV_CUDA_TILE`` and ``TORCHCONV_CUDA_FLOAT32``
-take the words of :func:`cuda_kernels`.
+``TORCHCONV_STRICT_ACCURACY=1``. The last three take ``1``, ``true``, ``on`` or ``yes``, and ``0``,
+``false``, ``off`` or ``no``. ``TORCHCONV_CUDA_ALGORITHM``, ``TORCHCONV_CUDA_TILE`` and
+``TORCHCONV_CUDA_FLOAT32`` take the words of :func:`cuda_kernels`. ``import torchconv`` raises
+ValueError for any other value.
 
 Attributes:
     allow_winograd: Whether convolutions with a 3 x 3 or 5 x 5 kernel and stride 1, and their
         gradients, may take Winograd's algorithm, which needs a quarter to a half of the
         multiplications and makes rounding errors a few times larger (docs/accuracy.md). True by
         default. Assigned like ``torch.backends.cudnn.allow_tf32``; set it outside of what
-        ``torch.compile`` compiles, where an assignment has no effect on the first call.
-    strict_accuracy: Whether to take only algorithms that are as accurate as direct sums; of
-        Winograd's, that is F(2 x 2, 3 x 3). False by default.
+        ``torch.compile`` compiles, where an assignment has no effect on the first call. Where a sum
+        of non-negative terms must not be negative, where one pixel is 1e4 times larger than the
+        others, or where numbers come near the end of their range, set it to False.
+    strict_accuracy: Whether to leave out the algorithms whose rounding errors in usual layers are
+        larger than those of direct sums. F(2 x 2, 3 x 3) remains of Winograd's, with the three
+        exceptions above. False by default.
 """
 
 import sys
@@ -220,7 +224,7 @@ def winograd(allow: bool | None = None, strict: bool | None = None) -> AbstractC
 
     Args:
         allow: Whether convolutions may take Winograd's algorithm; None: as before.
-        strict: Whether to take only algorithms as accurate as direct sums; None: as before.
+        strict: The value of ``strict_accuracy``; None: as before.
 
     Raises:
         TypeError: If one of them is something else.

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "cpu/environment.h"
+#include "environment.h"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -19,7 +19,7 @@ constexpr size_t kWorthAdvising = 4 * kHugePage;  // smaller blocks mostly reuse
 constexpr int64_t kWorthStreaming = int64_t(16) << 20;
 
 std::atomic<bool>& enabled() {
-  static std::atomic<bool> on{environment_says("TORCHCONV_HUGE_PAGES", true)};
+  static std::atomic<bool> on{environment_flag("TORCHCONV_HUGE_PAGES", true)};
   return on;
 }
 

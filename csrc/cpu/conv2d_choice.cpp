@@ -1,22 +1,30 @@
 // Which algorithm computes a convolution: forced, or what its plan finds; and plans in words.
 #include <atomic>
-#include <stdexcept>
 
 #include "cpu/conv2d_plan.h"
-#include "cpu/environment.h"
 #include "cpu/kernels.h"
+#include "environment.h"
 
 namespace torchconv {
 namespace {
 
 std::atomic<Conv2dAlgorithm> forced{Conv2dAlgorithm::kAutomatic};
 
-constexpr const char* kNames[] = {"automatic", "channels",     "pixels",      "depthwise",
-                                  "grouped",   "winograd_2x2", "winograd_4x4"};
-const char* name_of(Conv2dAlgorithm algorithm) { return kNames[static_cast<int>(algorithm)]; }
+const std::vector<std::string>& names() {
+  static const std::vector<std::string> all = {
+      "automatic", "channels", "pixels", "depthwise", "grouped", "winograd_2x2", "winograd_4x4"};
+  return all;
+}
+std::string name_of(Conv2dAlgorithm algorithm) { return names()[static_cast<size_t>(algorithm)]; }
 
-std::atomic<bool> winograd_allowed{environment_says("TORCHCONV_ALLOW_WINOGRAD", true)};
-std::atomic<bool> accuracy_strict{environment_says("TORCHCONV_STRICT_ACCURACY", false)};
+std::atomic<bool>& winograd_allowed() {
+  static std::atomic<bool> allowed{environment_flag("TORCHCONV_ALLOW_WINOGRAD", true)};
+  return allowed;
+}
+std::atomic<bool>& accuracy_strict() {
+  static std::atomic<bool> strict{environment_flag("TORCHCONV_STRICT_ACCURACY", false)};
+  return strict;
+}
 
 /// Shares of the depthwise kernels are no plan's: only what they are is told.
 Conv2dSummary depthwise_summary(const Conv2dShape& s) {
@@ -55,20 +63,14 @@ Conv2dAlgorithm forced_conv2d_algorithm() { return forced.load(std::memory_order
 std::string forced_conv2d_algorithm_name() { return name_of(forced_conv2d_algorithm()); }
 
 void force_conv2d_algorithm(const std::string& name) {
-  std::string names;
-  int index = 0;
-  for (const char* known : kNames) {
-    if (name == known) return forced.store(static_cast<Conv2dAlgorithm>(index));
-    names += (index++ == 0 ? "" : ", ") + std::string(known);
-  }
-  throw std::invalid_argument("conv2d_algorithm: expected name to be one of " + names +
-                              ", but got '" + name + "'");
+  forced.store(static_cast<Conv2dAlgorithm>(
+      index_of(name, names(), "conv2d_algorithm: expected name to be")));
 }
 
-bool allow_winograd() { return winograd_allowed.load(std::memory_order_relaxed); }
-void set_allow_winograd(bool on) { winograd_allowed.store(on); }
-bool strict_accuracy() { return accuracy_strict.load(std::memory_order_relaxed); }
-void set_strict_accuracy(bool on) { accuracy_strict.store(on); }
+bool allow_winograd() { return winograd_allowed().load(std::memory_order_relaxed); }
+void set_allow_winograd(bool on) { winograd_allowed().store(on); }
+bool strict_accuracy() { return accuracy_strict().load(std::memory_order_relaxed); }
+void set_strict_accuracy(bool on) { accuracy_strict().store(on); }
 
 bool takes_depthwise(const Conv2dShape& s, Conv2dAlgorithm wanted) {
   return is_depthwise(s) &&

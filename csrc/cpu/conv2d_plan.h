@@ -123,8 +123,8 @@ Conv2dAlgorithm forced_conv2d_algorithm();
 std::string forced_conv2d_algorithm_name();
 void force_conv2d_algorithm(const std::string& name);
 
-/// Whether plans may take Winograd's algorithm, and whether only where its errors are no larger
-/// than those of direct sums: F(2 x 2, 3 x 3).
+/// Whether plans may take Winograd's algorithm, and whether only F(2 x 2, 3 x 3), whose errors in
+/// usual layers are those of direct sums (docs/accuracy.md).
 bool allow_winograd();
 void set_allow_winograd(bool on);
 bool strict_accuracy();

@@ -1,8 +1,8 @@
 #include "cpu/isa.h"
 
 #include <atomic>
-#include <cstdlib>
-#include <stdexcept>
+
+#include "environment.h"
 
 namespace torchconv {
 namespace {
@@ -38,21 +38,10 @@ std::vector<const Kernels*> available() {
   return found;
 }
 
-const Kernels* find(const std::string& name) {
-  std::string names;
-  for (const Kernels* candidate : available()) {
-    if (name == candidate->name) return candidate;
-    names += names.empty() ? "" : ", ";
-    names += candidate->name;
-  }
-  throw std::invalid_argument("TORCHCONV_CPU_ISA, cpu_isa: expected one of " + names +
-                              " (what this CPU can run), but got '" + name + "'");
-}
-
 std::atomic<const Kernels*>& in_use() {
   static std::atomic<const Kernels*> current = [] {
-    const char* name = std::getenv("TORCHCONV_CPU_ISA");
-    return name != nullptr && *name != '\0' ? find(name) : available().back();
+    const auto sets = available();
+    return sets[environment_choice("TORCHCONV_CPU_ISA", available_isas(), sets.size() - 1)];
   }();
   return current;
 }
@@ -67,6 +56,9 @@ std::vector<std::string> available_isas() {
   return names;
 }
 
-void set_isa(const std::string& name) { in_use().store(find(name), std::memory_order_relaxed); }
+void set_isa(const std::string& name) {
+  const size_t index = index_of(name, available_isas(), "cpu_isa: expected name to be");
+  in_use().store(available()[index], std::memory_order_relaxed);
+}
 
 }  // namespace torchconv

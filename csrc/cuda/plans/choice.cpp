@@ -1,27 +1,16 @@
 #include "cuda/plans/choice.h"
 
-#include <cstdlib>
 #include <stdexcept>
+
+#include "environment.h"
 
 namespace torchconv::cuda {
 
-Choice::Choice(const char* variable, std::vector<std::string> names) : names_(std::move(names)) {
-  const char* value = std::getenv(variable);
-  if (value == nullptr || *value == '\0') return;
-  try {
-    force(value);
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(std::string(variable) + ": " + error.what());
-  }
-}
+Choice::Choice(const char* variable, std::vector<std::string> names)
+    : names_(std::move(names)), index_(static_cast<int>(environment_choice(variable, names_, 0))) {}
 
 void Choice::force(const std::string& name) {
-  std::string known;
-  for (size_t i = 0; i < names_.size(); ++i) {
-    if (name == names_[i]) return index_.store(static_cast<int>(i));
-    known += (i == 0 ? "" : ", ") + names_[i];
-  }
-  throw std::invalid_argument("expected one of " + known + ", but got '" + name + "'");
+  index_.store(static_cast<int>(index_of(name, names_, "expected")));
 }
 
 Choice& algorithm_choice() {

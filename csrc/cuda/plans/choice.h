@@ -16,7 +16,8 @@ enum class Algorithm { kProduct, kDirect, kWgmma };
 /// One of some names; the first, "automatic", forces nothing.
 class Choice {
  public:
-  /// What a variable of the environment says, if it is set.
+  /// The value of an environment variable, if it is set. Throws std::invalid_argument unless it is
+  /// one of the names.
   Choice(const char* variable, std::vector<std::string> names);
 
   std::string name() const { return names_[index()]; }
