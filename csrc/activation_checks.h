@@ -13,7 +13,7 @@ void check_relu(const char* op, const at::Tensor& x);
 /// Bytes of a mask's row, for so many elements in all.
 template <class Int>
 Int mask_bytes(const char* op, const Int& elements, const Int& rows) {
-  TORCHCONV_EXPECT(elements % rows == 0, op, elements,
+  TORCHCONV_EXPECT(is_equal(elements % rows, Int(0)), op, elements,
                    "the number of elements to be divisible by rows == ", rows);
   return (elements / rows + 7) / 8;
 }
@@ -23,7 +23,7 @@ template <class Int>
 Int check_relu_with_mask(const at::Tensor& x, const Int& elements, const Int& rows) {
   const char* op = "relu_with_mask";
   check_relu(op, x);
-  TORCHCONV_EXPECT(rows >= 1, op, rows, "rows to be positive");
+  TORCHCONV_EXPECT(is_at_least(rows, Int(1)), op, rows, "rows to be positive");
   return mask_bytes(op, elements, rows);
 }
 
@@ -41,7 +41,7 @@ void check_relu_backward(const at::Tensor& grad_out, const Int& elements, const 
                    "mask.device == ", grad_out.device(), " (grad_out.device)");
   check_rank(op, mask, "mask", 2, "[rows, bytes]");
   const Int rows = sizes_of<Int>(mask)[0];
-  TORCHCONV_EXPECT(rows >= 1, op, sizes_of<Int>(mask), "mask to have rows");
+  TORCHCONV_EXPECT(is_at_least(rows, Int(1)), op, sizes_of<Int>(mask), "mask to have rows");
   check_shape<Int>(op, mask, "mask", {rows, mask_bytes(op, elements, rows)});
   check_length(op, strides, "strides", static_cast<size_t>(grad_out.dim()),
                "one for each dimension of grad_out");

@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "shapes.h"
@@ -46,6 +47,28 @@ void check_same(const char* op, const at::Tensor& tensor, const char* name,
 void check_rank(const char* op, const at::Tensor& tensor, const char* name, int64_t rank,
                 const char* dims);
 
+// Comparisons of sizes for TORCHCONV_EXPECT. A symbolic size may have no value while a model is
+// exported or compiled ("unbacked", such as the number of rows in x[mask]). The comparison then
+// holds for the trace and becomes an assertion of the traced graph; the kernel checks real sizes.
+inline bool is_equal(int64_t a, int64_t b) { return a == b; }
+inline bool is_equal(const c10::SymInt& a, const c10::SymInt& b) {
+  return a.sym_eq(b).expect_true(__FILE__, __LINE__);
+}
+inline bool is_at_least(int64_t a, int64_t b) { return a >= b; }
+inline bool is_at_least(const c10::SymInt& a, const c10::SymInt& b) {
+  return a.sym_ge(b).expect_true(__FILE__, __LINE__);
+}
+
+/// Whether a size is known to be 1. An unbacked size is not.
+inline bool is_known_one(int64_t size) { return size == 1; }
+inline bool is_known_one(const c10::SymInt& size) { return TORCH_GUARD_OR_FALSE(size.sym_eq(1)); }
+
+template <class Int>
+bool are_equal(IntList<Int> a, IntList<Int> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Int& x, const Int& y) { return is_equal(x, y); });
+}
+
 template <class Int>
 void check_length(const char* op, IntList<Int> list, const char* name, size_t length,
                   const char* meaning) {
@@ -56,13 +79,15 @@ void check_length(const char* op, IntList<Int> list, const char* name, size_t le
 template <class Int>
 void check_at_least(const char* op, IntList<Int> list, const char* name, int64_t least,
                     const char* what) {
-  for (const Int& value : list) TORCHCONV_EXPECT(value >= least, op, list, name, " to be ", what);
+  for (const Int& value : list) {
+    TORCHCONV_EXPECT(is_at_least(value, Int(least)), op, list, name, " to be ", what);
+  }
 }
 
 template <class Int>
 void check_shape(const char* op, const at::Tensor& tensor, const char* name,
                  IntList<Int> expected) {
-  TORCHCONV_EXPECT(sizes_of<Int>(tensor) == expected, op, sizes_of<Int>(tensor), name,
+  TORCHCONV_EXPECT(are_equal(sizes_of<Int>(tensor), expected), op, sizes_of<Int>(tensor), name,
                    " to have shape ", expected);
 }
 
@@ -73,19 +98,24 @@ c10::SymInt checked_mul(const char* op, const c10::SymInt& a, const c10::SymInt&
 c10::SymInt checked_add(const char* op, const c10::SymInt& a, const c10::SymInt& b);
 
 /// Refuses a tensor whose bytes could not be counted in 64 bits, even if some other size is zero.
+/// Symbolic sizes are left out; the kernel checks them.
 template <class Int>
 void check_countable(const char* op, IntList<Int> sizes) {
-  Int bytes = 8;
+  int64_t bytes = 8;
   for (const Int& size : sizes) {
-    if (size > 0) bytes = checked_mul(op, bytes, size);
+    const std::optional<int64_t> known = c10::SymInt(size).maybe_as_int();
+    if (known.value_or(0) > 0) bytes = checked_mul(op, bytes, *known);
   }
+}
+
+inline at::MemoryFormat image_format(bool channels_last) {
+  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 
 /// Channels last if either tensor is, as in torch.
 inline at::MemoryFormat common_format(const at::Tensor& a, const at::Tensor& b) {
-  const bool channels_last = a.suggest_memory_format() == at::MemoryFormat::ChannelsLast ||
-                             b.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
-  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  return image_format(a.suggest_memory_format() == at::MemoryFormat::ChannelsLast ||
+                      b.suggest_memory_format() == at::MemoryFormat::ChannelsLast);
 }
 
 }  // namespace torchconv

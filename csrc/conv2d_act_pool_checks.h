@@ -82,7 +82,7 @@ ConvPoolShape<Int> check_conv2d_pool_backward_input(
   check_rank(op, weight, "weight", 4, "[out_channels, in_channels / groups, kernel_h, kernel_w]");
   check_length(op, input_size, "input_size", 2, "height, width");
   check_at_least(op, input_size, "input_size", 0, "non-negative");
-  TORCHCONV_EXPECT(conv.groups >= 1, op, conv.groups, "groups to be positive");
+  check_groups(op, conv.groups);
   const auto weight_size = sizes_of<Int>(weight);
   const std::array<Int, 4> x_size{sizes_of<Int>(grad_out)[0],
                                   checked_mul(op, weight_size[1], conv.groups), input_size[0],
@@ -101,8 +101,9 @@ ConvPoolShape<Int> check_conv2d_pool_backward_weight(const at::Tensor& grad_out,
   check_rank(op, grad_out, "grad_out", 4, "[batch, out_channels, height, width]");
   check_rank(op, x, "x", 4, "[batch, in_channels, height, width]");
   check_length(op, kernel_size, "kernel_size", 2, "height, width");
-  TORCHCONV_EXPECT(conv.groups >= 1, op, conv.groups, "groups to be positive");
+  check_groups(op, conv.groups);
   const auto x_size = sizes_of<Int>(x);
+  check_divisible(op, x_size[1], "in_channels", conv.groups);
   const std::array<Int, 4> weight_size{sizes_of<Int>(grad_out)[1], x_size[1] / conv.groups,
                                        kernel_size[0], kernel_size[1]};
   return check_conv2d_pool_backward<Int>(op, grad_out, offsets, x, "x", x_size, weight_size, conv,

@@ -13,6 +13,17 @@ Int kernel_extent(const char* op, const Int& size, const Int& dilation) {
   return checked_add(op, checked_mul(op, size - 1, dilation), Int(1));
 }
 
+template <class Int>
+void check_groups(const char* op, const Int& groups) {
+  TORCHCONV_EXPECT(is_at_least(groups, Int(1)), op, groups, "groups to be positive");
+}
+
+template <class Int>
+void check_divisible(const char* op, const Int& channels, const char* name, const Int& groups) {
+  TORCHCONV_EXPECT(is_equal(channels % groups, Int(0)), op, channels, name,
+                   " to be divisible by groups == ", groups);
+}
+
 /// `x` and `weight` are the sizes of these tensors, whether they exist yet or not.
 template <class Int>
 BasicConv2dShape<Int> conv2d_shape(const char* op, IntList<Int> x, IntList<Int> weight,
@@ -24,14 +35,12 @@ BasicConv2dShape<Int> conv2d_shape(const char* op, IntList<Int> x, IntList<Int> 
   check_at_least(op, stride, "stride", 1, "positive");
   check_at_least(op, dilation, "dilation", 1, "positive");
   check_at_least(op, padding, "padding", 0, "non-negative");
-  TORCHCONV_EXPECT(groups >= 1, op, groups, "groups to be positive");
+  check_groups(op, groups);
   check_at_least<Int>(op, weight.slice(2), "kernel_size", 1, "positive");
-  TORCHCONV_EXPECT(x[1] % groups == 0, op, x[1],
-                   "in_channels to be divisible by groups == ", groups);
-  TORCHCONV_EXPECT(weight[0] % groups == 0, op, weight[0],
-                   "out_channels to be divisible by groups == ", groups);
-  TORCHCONV_EXPECT(weight[1] == x[1] / groups, op, weight[1], "weight.size(1) == ", x[1] / groups,
-                   " (in_channels / groups)");
+  check_divisible(op, weight[0], "out_channels", groups);
+  const Int in_channels = checked_mul(op, weight[1], groups);
+  TORCHCONV_EXPECT(is_equal(x[1], in_channels), op, x[1], "x.size(1) == ", in_channels,
+                   " (weight.size(1) · groups)");
 
   BasicConv2dShape<Int> s{x[0],       x[1],        x[2],        x[3],       weight[0],  weight[2],
                           weight[3],  stride[0],   stride[1],   padding[0], padding[1], padding[2],
@@ -41,8 +50,8 @@ BasicConv2dShape<Int> conv2d_shape(const char* op, IntList<Int> x, IntList<Int> 
   const Int kernel_h = kernel_extent(op, s.kernel_h, s.dilation_h);
   const Int kernel_w = kernel_extent(op, s.kernel_w, s.dilation_w);
   const std::array<Int, 2> padded{padded_h, padded_w}, kernel{kernel_h, kernel_w};
-  TORCHCONV_EXPECT(kernel_h <= padded_h && kernel_w <= padded_w, op, IntList<Int>(kernel),
-                   "the dilated kernel to fit into the padded input of size ",
+  TORCHCONV_EXPECT(is_at_least(padded_h, kernel_h) && is_at_least(padded_w, kernel_w), op,
+                   IntList<Int>(kernel), "the dilated kernel to fit into the padded input of size ",
                    IntList<Int>(padded));
   s.out_h = (padded_h - kernel_h) / s.stride_h + 1;
   s.out_w = (padded_w - kernel_w) / s.stride_w + 1;
@@ -82,7 +91,7 @@ BasicConv2dShape<Int> check_conv2d_backward_input(const at::Tensor& grad_out,
   check_at_least(op, input_size, "input_size", 0, "non-negative");
   check_floating(op, grad_out, "grad_out");
   check_same(op, weight, "weight", grad_out, "grad_out");
-  TORCHCONV_EXPECT(groups >= 1, op, groups, "groups to be positive");
+  check_groups(op, groups);
   const auto weight_size = sizes_of<Int>(weight);
   const std::array<Int, 4> x_size{sizes_of<Int>(grad_out)[0],
                                   checked_mul(op, weight_size[1], groups), input_size[0],
@@ -104,8 +113,9 @@ BasicConv2dShape<Int> check_conv2d_backward_weight(const at::Tensor& grad_out, c
   check_length(op, kernel_size, "kernel_size", 2, "height, width");
   check_floating(op, grad_out, "grad_out");
   check_same(op, x, "x", grad_out, "grad_out");
-  TORCHCONV_EXPECT(groups >= 1, op, groups, "groups to be positive");
+  check_groups(op, groups);
   const auto x_size = sizes_of<Int>(x);
+  check_divisible(op, x_size[1], "in_channels", groups);
   const std::array<Int, 4> weight_size{sizes_of<Int>(grad_out)[1], x_size[1] / groups,
                                        kernel_size[0], kernel_size[1]};
   const auto shape = conv2d_shape<Int>(op, x_size, weight_size, stride, padding, dilation, groups);

@@ -18,16 +18,17 @@ TORCH_LIBRARY(torchconv, m) {
   m.def("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor");
   m.def("linear_backward_bias(Tensor grad_out) -> Tensor");
 
-  // padding is (left, right, top, bottom); other pairs are (height, width).
+  // padding is (left, right, top, bottom); other pairs are (height, width). channels_last is the
+  // memory format of a gradient. It follows from x and weight, of which a gradient has only one.
   m.def(
       "conv2d(Tensor x, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, "
       "SymInt[] dilation, SymInt groups) -> Tensor");
   m.def(
       "conv2d_backward_input(Tensor grad_out, Tensor weight, SymInt[] input_size, SymInt[] stride, "
-      "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor");
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, bool channels_last) -> Tensor");
   m.def(
       "conv2d_backward_weight(Tensor grad_out, Tensor x, SymInt[] kernel_size, SymInt[] stride, "
-      "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor");
+      "SymInt[] padding, SymInt[] dilation, SymInt groups, bool channels_last) -> Tensor");
   // Without what belongs to offsets (below) that are -1, if there are offsets.
   m.def("conv2d_backward_bias(Tensor grad_out, Tensor? offsets) -> Tensor");
 
@@ -67,10 +68,10 @@ TORCH_LIBRARY(torchconv, m) {
       "conv2d_pool_backward_input(Tensor grad_out, Tensor offsets, Tensor weight, "
       "SymInt[] input_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, "
       "SymInt[] pool_size, SymInt[] pool_stride, SymInt[] pool_padding, SymInt[] pool_dilation, "
-      "bool ceil_mode) -> Tensor");
+      "bool ceil_mode, bool channels_last) -> Tensor");
   m.def(
       "conv2d_pool_backward_weight(Tensor grad_out, Tensor offsets, Tensor x, "
       "SymInt[] kernel_size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, "
       "SymInt[] pool_size, SymInt[] pool_stride, SymInt[] pool_padding, SymInt[] pool_dilation, "
-      "bool ceil_mode) -> Tensor");
+      "bool ceil_mode, bool channels_last) -> Tensor");
 }

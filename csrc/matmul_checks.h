@@ -15,7 +15,7 @@ c10::SmallVector<Int, 6> check_matmul(const at::Tensor& a, const at::Tensor& b) 
   check_same(op, b, "b", a, "a");
   const IntList<Int> a_size = sizes_of<Int>(a), b_size = sizes_of<Int>(b);
   const size_t a_rank = a_size.size(), b_rank = b_size.size();
-  TORCHCONV_EXPECT(b_size[b_rank - 2] == a_size[a_rank - 1], op, b_size[b_rank - 2],
+  TORCHCONV_EXPECT(is_equal(b_size[b_rank - 2], a_size[a_rank - 1]), op, b_size[b_rank - 2],
                    "b.size(-2) == ", a_size[a_rank - 1], " (a.size(-1))");
 
   const size_t batch_rank = std::max(a_rank, b_rank) - 2;
@@ -24,9 +24,10 @@ c10::SmallVector<Int, 6> check_matmul(const at::Tensor& a, const at::Tensor& b) 
     const Int one(1);
     const Int& from_a = i + a_rank < batch_rank + 2 ? one : a_size[i + a_rank - batch_rank - 2];
     const Int& from_b = i + b_rank < batch_rank + 2 ? one : b_size[i + b_rank - batch_rank - 2];
-    TORCHCONV_EXPECT(from_a == from_b || from_a == 1 || from_b == 1, op, b_size,
+    const bool a_repeats = is_known_one(from_a), b_repeats = is_known_one(from_b);
+    TORCHCONV_EXPECT(a_repeats || b_repeats || is_equal(from_a, from_b), op, b_size,
                      "batch dimensions of b to broadcast with those of a, ", a_size);
-    out.push_back(from_a == 1 ? from_b : from_a);
+    out.push_back(a_repeats ? from_b : from_a);
   }
   out.push_back(a_size[a_rank - 2]);
   out.push_back(b_size[b_rank - 1]);
@@ -44,7 +45,7 @@ c10::SmallVector<Int, 6> check_linear(const at::Tensor& x, const at::Tensor& wei
   check_floating(op, x, "x");
   check_same(op, weight, "weight", x, "x");
   const IntList<Int> x_size = sizes_of<Int>(x), weight_size = sizes_of<Int>(weight);
-  TORCHCONV_EXPECT(x_size.back() == weight_size[1], op, x_size.back(),
+  TORCHCONV_EXPECT(is_equal(x_size.back(), weight_size[1]), op, x_size.back(),
                    "x.size(-1) == ", weight_size[1], " (in_features, weight.size(1))");
   if (bias) {
     check_same(op, *bias, "bias", x, "x");

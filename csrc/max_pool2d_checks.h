@@ -14,6 +14,9 @@ struct PoolWindow {
   bool ceil_mode;
 };
 
+inline int64_t smaller(int64_t a, int64_t b) { return std::min(a, b); }
+inline c10::SymInt smaller(const c10::SymInt& a, const c10::SymInt& b) { return a.min(b); }
+
 /// Output size in one dimension. With ceil_mode a last window may hang over the end, as long as it
 /// starts inside the input or its left padding.
 template <class Int>
@@ -21,16 +24,16 @@ Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& windo
   const Int &stride = window.stride[dim], &pad = window.padding[dim];
   const Int extent =
       checked_add(op, checked_mul(op, window.kernel_size[dim] - 1, window.dilation[dim]), Int(1));
-  TORCHCONV_EXPECT(pad <= extent / 2, op, pad, "padding to be at most half of the dilated kernel, ",
-                   extent / 2);
+  TORCHCONV_EXPECT(is_at_least(extent / 2, pad), op, pad,
+                   "padding to be at most half of the dilated kernel, ", extent / 2);
   const Int padded = checked_add(op, in, checked_mul(op, pad, Int(2)));
   const Int reach = window.ceil_mode ? checked_add(op, padded, stride - 1) : padded;
-  TORCHCONV_EXPECT(extent <= reach, op, extent,
+  TORCHCONV_EXPECT(is_at_least(reach, extent), op, extent,
                    "the dilated kernel to fit into the padded input of ", padded);
   Int out = (reach - extent) / stride + 1;
-  if (window.ceil_mode && (out - 1) * stride >= in + pad) out = out - 1;
-  TORCHCONV_EXPECT(out >= 1, op, extent, "the dilated kernel to fit into the padded input of ",
-                   padded);
+  if (window.ceil_mode) out = smaller(out, (in + pad - 1) / stride + 1);
+  TORCHCONV_EXPECT(is_at_least(out, Int(1)), op, extent,
+                   "the dilated kernel to fit into the padded input of ", padded);
   return out;
 }
 
@@ -46,7 +49,8 @@ BasicPool2dShape<Int> max_pool2d_shape(const char* op, IntList<Int> x,
   check_at_least(op, window.padding, "padding", 0, "non-negative");
   check_at_least(op, window.dilation, "dilation", 1, "positive");
   for (const Int& size : x.slice(1)) {
-    TORCHCONV_EXPECT(size >= 1, op, x, name, " to be empty in no dimension but the batch");
+    TORCHCONV_EXPECT(is_at_least(size, Int(1)), op, x, name,
+                     " to be empty in no dimension but the batch");
   }
   const Int window_size = checked_mul(op, window.kernel_size[0], window.kernel_size[1]);
   TORCHCONV_EXPECT(window_size < INT32_MAX, op, window.kernel_size,

@@ -29,8 +29,8 @@ class Convolution(NamedTuple):
         ops, geometry = torch.ops.torchconv, self[2:]
         return [
             ops.conv2d(x, weight, None, *geometry),
-            ops.conv2d_backward_input(grad_out, weight, x.shape[2:], *geometry),
-            ops.conv2d_backward_weight(grad_out, x, weight.shape[2:], *geometry),
+            ops.conv2d_backward_input(grad_out, weight, x.shape[2:], *geometry, False),
+            ops.conv2d_backward_weight(grad_out, x, weight.shape[2:], *geometry, False),
         ]
 
     def reference(self, *tensors):

@@ -128,8 +128,8 @@ def direct_samples(layout=contiguous):
         "linear": lambda: (grad(5, 2, 3), grad(4, 3), grad(4)),
         "linear_backward_bias": lambda: (grad(5, 2, 3),),
         "conv2d": lambda: (x, weight, bias, *CONV),
-        "conv2d_backward_input": lambda: (grad_out, weight, [7, 8], *CONV),
-        "conv2d_backward_weight": lambda: (grad_out, x, [3, 2], *CONV),
+        "conv2d_backward_input": lambda: (grad_out, weight, [7, 8], *CONV, False),
+        "conv2d_backward_weight": lambda: (grad_out, x, [3, 2], *CONV, False),
         "conv2d_backward_bias": lambda: (grad_out, None),
         "max_pool2d": lambda: (x, *POOL),
         "max_pool2d_with_offsets": lambda: (x, *POOL),
@@ -139,7 +139,7 @@ def direct_samples(layout=contiguous):
         "conv2d_act_pool": lambda: block,
         "conv2d_act_pool_with_offsets": lambda: block,
         "conv2d_pool_backward_input": lambda: (
-            block_grad, block_offsets(), weight, [7, 8], *CONV, *WINDOW),
+            block_grad, block_offsets(), weight, [7, 8], *CONV, *WINDOW, False),
         "conv2d_pool_backward_weight": lambda: (
-            block_grad, block_offsets(), x, [3, 2], *CONV, *WINDOW),
+            block_grad, block_offsets(), x, [3, 2], *CONV, *WINDOW, False),
     }  # fmt: skip

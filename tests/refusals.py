@@ -32,7 +32,12 @@ CASES = {
     "conv2d x rank": (
         lambda to: torchconv.conv2d(to(x(3, 8)), to(w())),
         "conv2d: expected x to have 4 dimensions [batch, in_channels, height, width], "
-        "but got [3, 8]",
+        "or 3 without batch, but got [3, 8]",
+    ),
+    "conv2d op x rank": (
+        lambda to: ops.conv2d(to(x(3, 8, 9)), to(w()), None, *GEOMETRY),
+        "conv2d: expected x to have 4 dimensions [batch, in_channels, height, width], "
+        "but got [3, 8, 9]",
     ),
     "conv2d weight rank": (
         lambda to: torchconv.conv2d(to(x()), to(w(4, 3, 3))),
@@ -82,15 +87,15 @@ CASES = {
     ),
     "conv2d in_channels by groups": (
         lambda to: torchconv.conv2d(to(x()), to(w()), groups=2),
-        "conv2d: expected in_channels to be divisible by groups == 2, but got 3",
+        "conv2d: expected x.size(1) == 6 (weight.size(1) · groups), but got 3",
     ),
     "conv2d out_channels by groups": (
         lambda to: torchconv.conv2d(to(x()), to(w(4, 1, 3, 3)), groups=3),
         "conv2d: expected out_channels to be divisible by groups == 3, but got 4",
     ),
     "conv2d channels": (
-        lambda to: torchconv.conv2d(to(x()), to(w(4, 4, 3, 3))),
-        "conv2d: expected weight.size(1) == 3 (in_channels / groups), but got 4",
+        lambda to: torchconv.conv2d(to(x(2, 4, 8, 9)), to(w())),
+        "conv2d: expected x.size(1) == 3 (weight.size(1) · groups), but got 4",
     ),
     "conv2d empty kernel": (
         lambda to: torchconv.conv2d(to(x()), to(w(4, 3, 0, 3))),
@@ -146,52 +151,52 @@ CASES = {
     ),
     # conv2d's gradients, called directly
     "conv2d_backward_input grad_out rank": (
-        lambda to: ops.conv2d_backward_input(to(x(4, 6, 7)), to(w()), [8, 9], *GEOMETRY),
+        lambda to: ops.conv2d_backward_input(to(x(4, 6, 7)), to(w()), [8, 9], *GEOMETRY, False),
         "conv2d_backward_input: expected grad_out to have 4 dimensions [batch, out_channels, "
         "height, width], but got [4, 6, 7]",
     ),
     "conv2d_backward_input grad_out shape": (
-        lambda to: ops.conv2d_backward_input(to(x(2, 4, 6, 6)), to(w()), [8, 9], *GEOMETRY),
+        lambda to: ops.conv2d_backward_input(to(x(2, 4, 6, 6)), to(w()), [8, 9], *GEOMETRY, False),
         "conv2d_backward_input: expected grad_out to have shape [2, 4, 6, 7], but got [2, 4, 6, 6]",
     ),
     "conv2d_backward_input input_size": (
-        lambda to: ops.conv2d_backward_input(to(x(2, 4, 6, 7)), to(w()), [8], *GEOMETRY),
+        lambda to: ops.conv2d_backward_input(to(x(2, 4, 6, 7)), to(w()), [8], *GEOMETRY, False),
         "conv2d_backward_input: expected input_size to have 2 values (height, width), but got [8]",
     ),
     "conv2d_backward_input input_size negative": (
-        lambda to: ops.conv2d_backward_input(to(x(2, 4, 6, 7)), to(w()), [8, -9], *GEOMETRY),
+        lambda to: ops.conv2d_backward_input(to(x(2, 4, 6, 7)), to(w()), [8, -9], *GEOMETRY, False),
         "conv2d_backward_input: expected input_size to be non-negative, but got [8, -9]",
     ),
     "conv2d_backward_input groups": (
         lambda to: ops.conv2d_backward_input(
-            to(x(2, 4, 6, 7)), to(w()), [8, 9], ONES, NONE, ONES, -1
+            to(x(2, 4, 6, 7)), to(w()), [8, 9], ONES, NONE, ONES, -1, False
         ),
         "conv2d_backward_input: expected groups to be positive, but got -1",
     ),
     "conv2d_backward_input dtype": (
         lambda to: ops.conv2d_backward_input(
-            to(x(2, 4, 6, 7)), to(w(dtype=torch.float64)), [8, 9], *GEOMETRY
+            to(x(2, 4, 6, 7)), to(w(dtype=torch.float64)), [8, 9], *GEOMETRY, False
         ),
         "conv2d_backward_input: expected weight.dtype == float32 (grad_out.dtype), but got float64",
     ),
     "conv2d_backward_weight grad_out shape": (
-        lambda to: ops.conv2d_backward_weight(to(x(1, 4, 6, 7)), to(x()), [3, 3], *GEOMETRY),
+        lambda to: ops.conv2d_backward_weight(to(x(1, 4, 6, 7)), to(x()), [3, 3], *GEOMETRY, False),
         "conv2d_backward_weight: expected grad_out to have shape [2, 4, 6, 7], but got "
         "[1, 4, 6, 7]",
     ),
     "conv2d_backward_weight kernel_size": (
-        lambda to: ops.conv2d_backward_weight(to(x(2, 4, 6, 7)), to(x()), [3, 0], *GEOMETRY),
+        lambda to: ops.conv2d_backward_weight(to(x(2, 4, 6, 7)), to(x()), [3, 0], *GEOMETRY, False),
         "conv2d_backward_weight: expected kernel_size to be positive, but got [3, 0]",
     ),
     "conv2d_backward_weight groups zero": (
         lambda to: ops.conv2d_backward_weight(
-            to(x(2, 4, 6, 7)), to(x()), [3, 3], ONES, NONE, ONES, 0
+            to(x(2, 4, 6, 7)), to(x()), [3, 3], ONES, NONE, ONES, 0, False
         ),
         "conv2d_backward_weight: expected groups to be positive, but got 0",
     ),
     "conv2d_backward_weight channels by groups": (
         lambda to: ops.conv2d_backward_weight(
-            to(x(2, 4, 6, 7)), to(x()), [3, 3], ONES, NONE, ONES, 2
+            to(x(2, 4, 6, 7)), to(x()), [3, 3], ONES, NONE, ONES, 2, False
         ),
         "conv2d_backward_weight: expected in_channels to be divisible by groups == 2, but got 3",
     ),
@@ -212,7 +217,12 @@ CASES = {
     "max_pool2d rank": (
         lambda to: torchconv.max_pool2d(to(x(8, 9)), 2),
         "max_pool2d: expected x to have 4 dimensions [batch, channels, height, width], "
-        "but got [8, 9]",
+        "or 3 without batch, but got [8, 9]",
+    ),
+    "conv2d_act_pool rank": (
+        lambda to: torchconv.conv2d_act_pool(to(x(8, 9)), to(w())),
+        "conv2d_act_pool: expected x to have 4 dimensions [batch, in_channels, height, width], "
+        "or 3 without batch, but got [8, 9]",
     ),
     "max_pool2d kernel length": (
         lambda to: torchconv.max_pool2d(to(x()), (2, 2, 2), stride=1),

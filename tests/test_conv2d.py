@@ -165,7 +165,7 @@ def test_conv2d_result_depends_neither_on_threads_nor_on_the_batch(kernels):
 def test_conv2d_weight_gradient_of_long_sums_keeps_its_accuracy(kernels, dtype):
     x, grad_out = torch.rand(8, 2, 160, 160).to(dtype), torch.rand(8, 3, 160, 160).to(dtype)
     grad = torch.ops.torchconv.conv2d_backward_weight(
-        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], 1
+        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], 1, False
     )
     expected = torch.nn.grad.conv2d_weight(x.double(), (3, 2, 3, 3), grad_out.double(), padding=1)
     assert_sum_close(grad, expected, expected)
@@ -181,7 +181,7 @@ def test_conv2d_weight_gradient_in_chunks_is_exact(kernels, dtype, groups, layou
     x = in_layout(layout, small_integers(3, 6, 47, 53, dtype=dtype, most=1))
     grad_out = in_layout(layout, small_integers(3, 9, 47, 53, dtype=dtype, most=1))
     grad = torch.ops.torchconv.conv2d_backward_weight(
-        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], groups
+        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], groups, False
     )
     expected = torch.nn.grad.conv2d_weight(
         x.double(), (9, 6 // groups, 3, 3), grad_out.double(), padding=1, groups=groups

@@ -115,7 +115,7 @@ def test_infinite_weights_meet_the_same_with_any_number_of_threads(isa, width):
 def test_strided_gradients_multiply_no_zeros_between_steps(isa):
     weight = torch.full((4, 3, 1, 1), torch.inf)
     grad_x = torch.ops.torchconv.conv2d_backward_input(
-        torch.ones(1, 4, 3, 3), weight, [6, 6], [2, 2], [0, 0, 0, 0], [1, 1], 1
+        torch.ones(1, 4, 3, 3), weight, [6, 6], [2, 2], [0, 0, 0, 0], [1, 1], 1, False
     )
     assert not grad_x.isnan().any()
     assert grad_x[..., ::2, ::2].isinf().all()
@@ -173,7 +173,9 @@ def test_nothing_needs_no_plan(x, weight):
 def test_depthwise_gradient_without_output_channels_is_zero(isa):
     grad_out, weight = torch.ones(1, 0, 6, 6), torch.ones(0, 1, 3, 3)
     none = ([1, 1], [0] * 4, [1, 1], 4)
-    assert not torch.ops.torchconv.conv2d_backward_input(grad_out, weight, [8, 8], *none).any()
+    assert not torch.ops.torchconv.conv2d_backward_input(
+        grad_out, weight, [8, 8], *none, False
+    ).any()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_large_strides_take_little_scratch(isa, channels, kernel, stride, algori
     steps = ([stride] * 2, [stride, 0, stride, 0], [1, 1], 1)
     with backends.conv2d_algorithm(algorithm):
         out = torch.ops.torchconv.conv2d(x, torch.ones(16, channels, kernel, kernel), None, *steps)
-        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [kernel] * 2, *steps)
+        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [kernel] * 2, *steps, False)
     assert out[0, 0, -1, -1] == channels * kernel**2
     assert torch.equal(grad, torch.full_like(grad, channels * kernel**2))
 
@@ -199,8 +201,8 @@ def test_groups_with_large_strides(isa, stride, layout, algorithm):
     steps = ([stride] * 2, [stride, 0, stride, 0], [1, 1], 8)
     with backends.conv2d_algorithm(algorithm):
         out = torch.ops.torchconv.conv2d(x, weight, None, *steps)
-        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [3, 3], *steps)
-        grad_x = torch.ops.torchconv.conv2d_backward_input(out, weight, [5, 5], *steps)
+        grad = torch.ops.torchconv.conv2d_backward_weight(out, x, [3, 3], *steps, False)
+        grad_x = torch.ops.torchconv.conv2d_backward_input(out, weight, [5, 5], *steps, False)
     assert torch.equal(out[..., -1, -1], torch.full((1, 32), 36.0))
     assert torch.equal(grad, torch.full_like(grad, 36))
     assert torch.equal(grad_x[..., :3, :3], torch.full((1, 32, 3, 3), 4 * 36.0))
@@ -241,7 +243,7 @@ def test_infinities_reach_the_taps_that_meet_them_and_no_other(isa, layout, algo
     x[:, 1, -1, -1] = torch.inf
     x, grad_out = in_layout(layout, x), in_layout(layout, torch.ones(1, 8, 7, 9))
     with backends.conv2d_algorithm(algorithm):
-        grad = torch.ops.torchconv.conv2d_backward_weight(grad_out, x, [3, 3], *PLAIN, 2)
+        grad = torch.ops.torchconv.conv2d_backward_weight(grad_out, x, [3, 3], *PLAIN, 2, False)
     expected = torch.full_like(grad, 63)
     expected[:4, 1, 2, 2] = torch.inf
     assert torch.equal(grad, expected)

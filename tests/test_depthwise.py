@@ -126,7 +126,7 @@ def test_depthwise_weight_gradient_of_long_sums_keeps_its_accuracy(kernels, dtyp
     x, grad_out = (layout(torch.rand(shape).to(dtype)) for _ in range(2))
     channels = shape[1]
     grad = torch.ops.torchconv.conv2d_backward_weight(
-        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], channels
+        grad_out, x, [3, 3], [1, 1], [1] * 4, [1, 1], channels, False
     )
     expected = torch.nn.grad.conv2d_weight(
         x.double(), (channels, 1, 3, 3), grad_out.double(), padding=1, groups=channels
@@ -147,7 +147,9 @@ def test_depthwise_gradients_multiply_only_what_belongs_together(isa, layout, st
     for row, col in itertools.product((0, 1, 9, size - 2, size - 1), repeat=2):
         infinite = x.clone(memory_format=torch.preserve_format)
         infinite[..., row, col] = torch.inf
-        grad = torch.ops.torchconv.conv2d_backward_weight(grad_out, infinite, [3, 3], *geometry)
+        grad = torch.ops.torchconv.conv2d_backward_weight(
+            grad_out, infinite, [3, 3], *geometry, False
+        )
         out_size = grad_out.shape[-1]
         for r, s in itertools.product(range(3), repeat=2):
             (p, p_off), (q, q_off) = divmod(row - r, stride), divmod(col - s, stride)
@@ -155,7 +157,9 @@ def test_depthwise_gradients_multiply_only_what_belongs_together(isa, layout, st
             assert torch.all(grad[:, 0, r, s].isfinite() != met)
     if stride == 2:  # the middle tap meets the odd pixels alone
         weight[:, :, 1, 1] = torch.inf
-        grad = torch.ops.torchconv.conv2d_backward_input(grad_out, weight, [size, size], *geometry)
+        grad = torch.ops.torchconv.conv2d_backward_input(
+            grad_out, weight, [size, size], *geometry, False
+        )
         finite = grad.isfinite()
         assert torch.all(finite[..., ::2, :])
         assert torch.all(finite[..., :, ::2])

@@ -193,7 +193,8 @@ MOST = 2**63 - 1
         (
             "conv2d_backward_input",
             lambda: ops.conv2d_backward_input(
-                x(1, 1, 1, 1) + 1, w(1, 1, 1, 1) + 1, [1, 5], [1, MOST], [200000, 2, 0, 0], ONES, 1
+                x(1, 1, 1, 1) + 1, w(1, 1, 1, 1) + 1, [1, 5], [1, MOST], [200000, 2, 0, 0],
+                ONES, 1, False
             ),
             0,
         ),
@@ -201,7 +202,7 @@ MOST = 2**63 - 1
             "conv2d_backward_weight",
             lambda: ops.conv2d_backward_weight(
                 x(1, 1, 1, 1) + 1, x(1, 1, 5, 5) + 1, [3, 3], [MOST] * 2, [2000, 2000, 2, 2],
-                ONES, 1,
+                ONES, 1, False
             ),
             0,
         ),

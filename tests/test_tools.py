@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,35 @@ def test_flops_of_a_layer_by_hand(device):
     forward, backward = flops(lambda x: layer(x), [x])
     assert forward == 2 * 8 * 5 * 6 * 6 * 27
     assert backward == 2 * forward
+
+
+# ---- graphs of autograd ------------------------------------------------------------------------
+
+
+def nodes(out):
+    """Every node behind a tensor."""
+    found, waiting = {}, [out.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in found:
+            found[node] = None
+            waiting += [following for following, _ in node.next_functions]
+    return list(found)
+
+
+@cases
+def test_nodes_save_tensors_alone(case):
+    """For every subset of inputs that need gradients, and behind gradients, as torchviz reads."""
+    for needs in itertools.product([False, True], repeat=len(case.shapes)):
+        given = [t.requires_grad_(need) for t, need in zip(case.inputs(), needs, strict=True)]
+        out, wanted = case.ours(*given), [t for t in given if t.requires_grad]
+        if not wanted:
+            continue
+        grads = torch.autograd.grad(out.square().sum(), wanted, create_graph=True)
+        for each in (out, *(grad for grad in grads if grad.requires_grad)):
+            for node in nodes(each):
+                for saved in getattr(node, "saved_tensors", ()):
+                    assert isinstance(saved, torch.Tensor), (node, needs)
 
 
 # ---- fx ----------------------------------------------------------------------------------------

@@ -113,9 +113,11 @@ def test_long_sums_of_tiles(isa, algorithm):
         tiles = 60 * (44 // plan.rows) ** 2
         assert plan.chunks > 1
         assert tiles / plan.chunks / plan.images > 16
-        got = torch.ops.torchconv.conv2d_backward_weight(grad_out, x, *args)
+        got = torch.ops.torchconv.conv2d_backward_weight(grad_out, x, *args, False)
     with backends.conv2d_algorithm("channels"):
-        expected = torch.ops.torchconv.conv2d_backward_weight(grad_out.double(), x.double(), *args)
+        expected = torch.ops.torchconv.conv2d_backward_weight(
+            grad_out.double(), x.double(), *args, False
+        )
     error = (got - expected).square().mean().sqrt() / expected.square().mean().sqrt()
     assert error < 3e-6
 

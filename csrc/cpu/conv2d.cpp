@@ -33,11 +33,11 @@ at::Tensor conv2d_cpu(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tensor& weight,
                                      at::IntArrayRef input_size, at::IntArrayRef stride,
                                      at::IntArrayRef padding, at::IntArrayRef dilation,
-                                     int64_t groups) {
+                                     int64_t groups, bool channels_last) {
   const Conv2dShape s = check_conv2d_backward_input<int64_t>(grad_out, weight, input_size, stride,
                                                              padding, dilation, groups);
   at::Tensor grad_x = empty_result({s.batch, s.in_channels, s.in_h, s.in_w}, grad_out.options(),
-                                   common_format(grad_out, weight));
+                                   image_format(channels_last));
   if (grad_x.numel() == 0) return grad_x;
   if (leaves_inputs_unwritten(s)) grad_x.zero_();
   with_float_type(grad_out.scalar_type(), [&](auto type) {
@@ -52,12 +52,12 @@ at::Tensor conv2d_backward_input_cpu(const at::Tensor& grad_out, const at::Tenso
 at::Tensor conv2d_backward_weight_cpu(const at::Tensor& grad_out, const at::Tensor& x,
                                       at::IntArrayRef kernel_size, at::IntArrayRef stride,
                                       at::IntArrayRef padding, at::IntArrayRef dilation,
-                                      int64_t groups) {
+                                      int64_t groups, bool channels_last) {
   const Conv2dShape s = check_conv2d_backward_weight<int64_t>(grad_out, x, kernel_size, stride,
                                                               padding, dilation, groups);
   at::Tensor grad_weight =
       empty_result({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w},
-                   grad_out.options(), common_format(grad_out, x));
+                   grad_out.options(), image_format(channels_last));
   if (grad_weight.numel() == 0) return grad_weight;
   if (s.batch * s.out_h * s.out_w == 0) return grad_weight.zero_();
   with_float_type(grad_out.scalar_type(), [&](auto type) {

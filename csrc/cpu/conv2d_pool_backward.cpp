@@ -82,13 +82,13 @@ at::Tensor conv2d_pool_backward_input_cpu(const at::Tensor& grad_out, const at::
                                           at::IntArrayRef dilation, int64_t groups,
                                           at::IntArrayRef pool_size, at::IntArrayRef pool_stride,
                                           at::IntArrayRef pool_padding,
-                                          at::IntArrayRef pool_dilation, bool ceil_mode) {
+                                          at::IntArrayRef pool_dilation, bool ceil_mode,
+                                          bool channels_last) {
   const ConvPool s = check_conv2d_pool_backward_input<int64_t>(
       grad_out, offsets, weight, input_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
-  const at::MemoryFormat format = common_format(offsets, weight);
   at::Tensor grad_x = empty_result({s.conv.batch, s.conv.in_channels, s.conv.in_h, s.conv.in_w},
-                                   grad_out.options(), format);
+                                   grad_out.options(), image_format(channels_last));
   if (grad_x.numel() == 0) return grad_x;
   if (leaves_inputs_unwritten(s.conv)) grad_x.zero_();
   // Rows below the last window get no gradient, and a portion of nothing else leaves them
@@ -97,7 +97,7 @@ at::Tensor conv2d_pool_backward_input_cpu(const at::Tensor& grad_out, const at::
   if (read < s.conv.in_h) grad_x.narrow(2, read, s.conv.in_h - read).zero_();
   const Portions portions(s.conv.batch, s.conv.in_h, bytes_of_row(s, grad_out) / s.conv.stride_h,
                           4);
-  const ConvRows layout(s, format);
+  const ConvRows layout(s, common_format(offsets, weight));
   const auto conv_outputs = [&](const Portion& p) {
     return outputs_of(p.rows, conv_rows(s), s.conv.out_h);
   };
@@ -142,17 +142,17 @@ at::Tensor conv2d_pool_backward_weight_cpu(const at::Tensor& grad_out, const at:
                                            at::IntArrayRef dilation, int64_t groups,
                                            at::IntArrayRef pool_size, at::IntArrayRef pool_stride,
                                            at::IntArrayRef pool_padding,
-                                           at::IntArrayRef pool_dilation, bool ceil_mode) {
+                                           at::IntArrayRef pool_dilation, bool ceil_mode,
+                                           bool channels_last) {
   const ConvPool s = check_conv2d_pool_backward_weight<int64_t>(
       grad_out, offsets, x, kernel_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
-  const at::MemoryFormat format = common_format(offsets, x);
   at::Tensor grad_weight = empty_result(
       {s.conv.out_channels, s.conv.group_in_channels(), s.conv.kernel_h, s.conv.kernel_w},
-      grad_out.options(), format);
+      grad_out.options(), image_format(channels_last));
   if (grad_weight.numel() == 0) return grad_weight;
   if (s.conv.batch == 0) return grad_weight.zero_();
-  const ConvRows layout(s, format);
+  const ConvRows layout(s, common_format(offsets, x));
   with_float_and_offset_type(
       grad_out.scalar_type(), offsets.scalar_type(), [&](auto type, auto offset_type) {
         using T = decltype(type);

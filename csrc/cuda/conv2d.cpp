@@ -31,11 +31,11 @@ at::Tensor conv2d_cuda(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor conv2d_backward_input_cuda(const at::Tensor& grad_out, const at::Tensor& weight,
                                       at::IntArrayRef input_size, at::IntArrayRef stride,
                                       at::IntArrayRef padding, at::IntArrayRef dilation,
-                                      int64_t groups) {
+                                      int64_t groups, bool channels_last) {
   const Conv2dShape s = check_conv2d_backward_input<int64_t>(grad_out, weight, input_size, stride,
                                                              padding, dilation, groups);
   const at::Tensor grad_x =
-      empty({s.batch, s.in_channels, s.in_h, s.in_w}, grad_out, common_format(grad_out, weight));
+      empty({s.batch, s.in_channels, s.in_h, s.in_w}, grad_out, image_format(channels_last));
   if (grad_x.numel() == 0) return grad_x;
   if (s.out_channels == 0) return grad_x.zero_();
   cuda::check_countable_on_gpu("conv2d_backward_input", s);
@@ -46,12 +46,12 @@ at::Tensor conv2d_backward_input_cuda(const at::Tensor& grad_out, const at::Tens
 at::Tensor conv2d_backward_weight_cuda(const at::Tensor& grad_out, const at::Tensor& x,
                                        at::IntArrayRef kernel_size, at::IntArrayRef stride,
                                        at::IntArrayRef padding, at::IntArrayRef dilation,
-                                       int64_t groups) {
+                                       int64_t groups, bool channels_last) {
   const Conv2dShape s = check_conv2d_backward_weight<int64_t>(grad_out, x, kernel_size, stride,
                                                               padding, dilation, groups);
   const at::Tensor grad_weight =
       empty({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w}, grad_out,
-            common_format(grad_out, x));
+            image_format(channels_last));
   if (grad_weight.numel() == 0) return grad_weight;
   if (s.batch * s.out_h * s.out_w == 0) return grad_weight.zero_();
   cuda::check_countable_on_gpu("conv2d_backward_weight", s);

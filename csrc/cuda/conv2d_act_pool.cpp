@@ -144,17 +144,17 @@ at::Tensor conv2d_pool_backward_input_cuda(const at::Tensor& grad_out, const at:
                                            const at::Tensor& weight, Ints input_size, Ints stride,
                                            Ints padding, Ints dilation, int64_t groups,
                                            Ints pool_size, Ints pool_stride, Ints pool_padding,
-                                           Ints pool_dilation, bool ceil_mode) {
+                                           Ints pool_dilation, bool ceil_mode, bool channels_last) {
   const ConvPool s = check_conv2d_pool_backward_input<int64_t>(
       grad_out, offsets, weight, input_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
-  const at::MemoryFormat format = common_format(offsets, weight);
-  const at::Tensor grad_x = at::empty({s.conv.batch, s.conv.in_channels, s.conv.in_h, s.conv.in_w},
-                                      grad_out.options().memory_format(format));
+  const at::Tensor grad_x =
+      at::empty({s.conv.batch, s.conv.in_channels, s.conv.in_h, s.conv.in_w},
+                grad_out.options().memory_format(image_format(channels_last)));
   if (grad_x.numel() == 0) return grad_x;
   if (s.conv.out_channels == 0) return grad_x.zero_();
   cuda::check_countable_on_gpu("conv2d_pool_backward_input", s.conv);
-  const Portions portions(s, grad_out, format);
+  const Portions portions(s, grad_out, common_format(offsets, weight));
   portions.each([&](int64_t first, int64_t images) {
     const at::Tensor between = portions.between(images);
     const auto part = [&](const at::Tensor& t) { return t.narrow(0, first, images); };
@@ -168,18 +168,18 @@ at::Tensor conv2d_pool_backward_weight_cuda(const at::Tensor& grad_out, const at
                                             const at::Tensor& x, Ints kernel_size, Ints stride,
                                             Ints padding, Ints dilation, int64_t groups,
                                             Ints pool_size, Ints pool_stride, Ints pool_padding,
-                                            Ints pool_dilation, bool ceil_mode) {
+                                            Ints pool_dilation, bool ceil_mode,
+                                            bool channels_last) {
   const ConvPool s = check_conv2d_pool_backward_weight<int64_t>(
       grad_out, offsets, x, kernel_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
-  const at::MemoryFormat format = common_format(offsets, x);
   const at::Tensor grad_weight =
       at::empty({s.conv.out_channels, s.conv.group_in_channels(), s.conv.kernel_h, s.conv.kernel_w},
-                grad_out.options().memory_format(format));
+                grad_out.options().memory_format(image_format(channels_last)));
   if (grad_weight.numel() == 0) return grad_weight;
   if (s.conv.batch == 0) return grad_weight.zero_();
   cuda::check_countable_on_gpu("conv2d_pool_backward_weight", s.conv);
-  const Portions portions(s, grad_out, format);
+  const Portions portions(s, grad_out, common_format(offsets, x));
   cuda::conv2d_backward_weight_into(
       grad_weight, x, s.conv, portions.images(), [&](int64_t first, int64_t images) {
         const at::Tensor between = portions.between(images);

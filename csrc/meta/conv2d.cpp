@@ -22,21 +22,21 @@ at::Tensor conv2d_meta(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor conv2d_backward_input_meta(const at::Tensor& grad_out, const at::Tensor& weight,
                                       SymIntArrayRef input_size, SymIntArrayRef stride,
                                       SymIntArrayRef padding, SymIntArrayRef dilation,
-                                      const SymInt& groups) {
+                                      const SymInt& groups, bool channels_last) {
   const auto s = check_conv2d_backward_input<SymInt>(grad_out, weight, input_size, stride, padding,
                                                      dilation, groups);
   return at::empty_symint({s.batch, s.in_channels, s.in_h, s.in_w},
-                          grad_out.options().memory_format(common_format(grad_out, weight)));
+                          grad_out.options().memory_format(image_format(channels_last)));
 }
 
 at::Tensor conv2d_backward_weight_meta(const at::Tensor& grad_out, const at::Tensor& x,
                                        SymIntArrayRef kernel_size, SymIntArrayRef stride,
                                        SymIntArrayRef padding, SymIntArrayRef dilation,
-                                       const SymInt& groups) {
+                                       const SymInt& groups, bool channels_last) {
   const auto s = check_conv2d_backward_weight<SymInt>(grad_out, x, kernel_size, stride, padding,
                                                       dilation, groups);
   return at::empty_symint({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w},
-                          grad_out.options().memory_format(common_format(grad_out, x)));
+                          grad_out.options().memory_format(image_format(channels_last)));
 }
 
 at::Tensor conv2d_backward_bias_meta(const at::Tensor& grad_out,

@@ -50,12 +50,13 @@ at::Tensor conv2d_pool_backward_input_meta(const at::Tensor& grad_out, const at:
                                            SymIntArrayRef dilation, const SymInt& groups,
                                            SymIntArrayRef pool_size, SymIntArrayRef pool_stride,
                                            SymIntArrayRef pool_padding,
-                                           SymIntArrayRef pool_dilation, bool ceil_mode) {
+                                           SymIntArrayRef pool_dilation, bool ceil_mode,
+                                           bool channels_last) {
   const auto s = check_conv2d_pool_backward_input<SymInt>(
       grad_out, offsets, weight, input_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
   return at::empty_symint({s.conv.batch, s.conv.in_channels, s.conv.in_h, s.conv.in_w},
-                          grad_out.options().memory_format(common_format(offsets, weight)));
+                          grad_out.options().memory_format(image_format(channels_last)));
 }
 
 at::Tensor conv2d_pool_backward_weight_meta(const at::Tensor& grad_out, const at::Tensor& offsets,
@@ -64,13 +65,14 @@ at::Tensor conv2d_pool_backward_weight_meta(const at::Tensor& grad_out, const at
                                             SymIntArrayRef dilation, const SymInt& groups,
                                             SymIntArrayRef pool_size, SymIntArrayRef pool_stride,
                                             SymIntArrayRef pool_padding,
-                                            SymIntArrayRef pool_dilation, bool ceil_mode) {
+                                            SymIntArrayRef pool_dilation, bool ceil_mode,
+                                            bool channels_last) {
   const auto s = check_conv2d_pool_backward_weight<SymInt>(
       grad_out, offsets, x, kernel_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
   return at::empty_symint(
       {s.conv.out_channels, s.conv.group_in_channels(), s.conv.kernel_h, s.conv.kernel_w},
-      grad_out.options().memory_format(common_format(offsets, x)));
+      grad_out.options().memory_format(image_format(channels_last)));
 }
 
 }  // namespace

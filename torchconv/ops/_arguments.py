@@ -40,6 +40,16 @@ def check_tensors(op: str, **tensors: Any) -> None:
             )
 
 
+def with_batch(op: str, x: torch.Tensor, channels: str) -> tuple[torch.Tensor, bool]:
+    """``Tensor[batch, channels, height, width]``, and whether ``x`` came without batch."""
+    if x.dim() not in (3, 4):
+        raise RuntimeError(
+            f"{op}: expected x to have 4 dimensions [batch, {channels}, height, width], or 3 "
+            f"without batch, but got {list(x.shape)}"
+        )
+    return (x.unsqueeze(0), True) if x.dim() == 3 else (x, False)
+
+
 def integer(op: str, name: str, value: Any) -> Any:
     """An int that fits 64 bits, or a symbolic one."""
     if type(value) is int and -_INT64_END <= value < _INT64_END:  # nearly always

@@ -10,17 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchconv._torch import without_key
+
 # Devices whose autocast is followed, whether or not this build has kernels for them.
 KEYS = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
 
 
 def casting(op: Callable[..., Any], device: str) -> Callable[..., Any]:
     """The operator's kernel for the device's autocast key."""
-    this_key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, KEYS[device]))
 
     def call(*args: Any) -> Any:
         args = cast(args, device)  # before the guard, under which autocast counts as off
-        with torch._C._ExcludeDispatchKeyGuard(this_key):
+        with without_key(KEYS[device]):
             return op(*args)
 
     return call

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
+from torchconv._torch import tree_map
 from torchconv.ops._vmap import fold, unfold
 
 # Which tensors have vmap's dimension -> where it goes in each: (dimension, inside its groups?).

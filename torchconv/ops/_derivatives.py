@@ -6,13 +6,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType
 from torch.autograd import forward_ad
 
+from torchconv._torch import TransformType, active_transforms, forward_mode_enabled
 
-def is_forward_mode() -> bool:
-    """Whether tensors may have tangents."""
-    return forward_ad._current_level >= 0
+
+def save(ctx: Any, *tensors: Tensor | None) -> None:
+    """Saves tensors for backward, without those that are None: a node has only tensors to show."""
+    ctx.is_saved = [tensor is not None for tensor in tensors]
+    ctx.save_for_backward(*[tensor for tensor in tensors if tensor is not None])
+
+
+def saved(ctx: Any) -> list[Any]:
+    """What :func:`save` was given, for backward."""
+    tensors = iter(ctx.saved_tensors)
+    return [next(tensors) if is_saved else None for is_saved in ctx.is_saved]
 
 
 def saved_primals(ctx: Any) -> list[Any]:
@@ -37,7 +45,7 @@ def nestable(jvp: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(jvp)
     def call(ctx: Any, *tangents: Any) -> Any:
-        with forward_ad._set_fwd_grad_enabled(True):
+        with forward_mode_enabled(True):
             return jvp(ctx, *tangents)
 
     return call
@@ -49,8 +57,7 @@ def untracked(args: tuple[Any, ...]) -> tuple[Any, ...]:
     no_grad holds for all levels, but torch switches gradients on again below each level that
     differentiates. Copies made under no_grad are constants there, and keep their tangents.
     """
-    levels = torch._C._functorch.get_interpreter_stack() or []
-    if not any(level.key() in (TransformType.Grad, TransformType.Jvp) for level in levels):
+    if not {TransformType.Grad, TransformType.Jvp} & {*active_transforms()}:
         return args
     return tuple(
         arg.clone() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args

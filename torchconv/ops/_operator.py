@@ -14,24 +14,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType
-from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter as _interpreter
-from torch._functorch.utils import unwrap_dead_wrappers
-from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
 from torch.autograd import Function
 
+from torchconv._torch import (
+    Functionalization,
+    TransformType,
+    any_autocast_enabled,
+    any_transform_active,
+    below_autograd,
+    current_interpreter,
+    in_forward_mode,
+    older_vmap_active,
+    unwrap_dead_wrappers,
+)
 from torchconv.ops._autocast import KEYS, cast, casting
-from torchconv.ops._derivatives import is_forward_mode, nestable, untracked
+from torchconv.ops._derivatives import nestable, untracked
 from torchconv.ops._vmap import with_no_items
 
 _library = torch.library.Library("torchconv", "IMPL")
-_BelowAutograd = torch._C._AutoDispatchBelowAutograd
-_transforms_active = torch._C._are_functorch_transforms_active
-_autocast_active = torch._C._is_any_autocast_enabled
 _is_compiling = torch.compiler.is_compiling
-# torch.func has a vmap of its own; this is the one behind is_grads_batched and vectorize.
-_VMAP_MODE: Any = torch._C._parse_dispatch_key("VmapMode")
-_older_vmap_active = functools.partial(torch._C._dispatch_tls_is_dispatch_key_included, _VMAP_MODE)
 
 _apply: dict[str, Callable[..., Any]] = {}  # name of an operator -> its differentiable form
 
@@ -46,7 +47,7 @@ class OperatorFunction(Function):
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Takes all the operator's arguments, in order."""
-        if _transforms_active():
+        if any_transform_active():
             return super().apply(*(args if torch.is_grad_enabled() else untracked(args)))
         # Function.apply would first look up forward's signature for default values, and spend
         # more on it than the rest of the call takes.
@@ -64,11 +65,16 @@ def operator(name: str) -> Callable[..., Any]:
     op = getattr(torch.ops.torchconv, name).default
 
     def call(*args: Any) -> Any:
-        if _is_compiling() or _autocast_active() or _transforms_active() or _older_vmap_active():
+        if (
+            _is_compiling()
+            or any_autocast_enabled()
+            or any_transform_active()
+            or older_vmap_active()
+        ):
             return op(*args)
         if is_differentiated(args):
             return _apply[name](*args)
-        with _BelowAutograd():
+        with below_autograd():
             return op(*args)
 
     return call
@@ -86,7 +92,7 @@ def differentiates(
     op = getattr(torch.ops.torchconv, name).default
 
     def forward(*args: Any) -> Any:
-        with _BelowAutograd():
+        with below_autograd():
             return op(*args)
 
     def decorate(function: type[OperatorFunction]) -> type[OperatorFunction]:
@@ -112,14 +118,14 @@ def register(name: str, apply: Callable[..., Any], *, autocast: bool = False) ->
     def differentiable(*args: Any) -> Any:
         if is_differentiated(args):
             return apply(*args)
-        with _BelowAutograd():
+        with below_autograd():
             return op(*args)
 
     def transformed(*args: Any) -> Any:
-        interpreter = _interpreter()
+        interpreter = current_interpreter()
         if interpreter.key() == TransformType.Functionalize:
             return _functionalized(op, interpreter, args)
-        if autocast and _autocast_active():
+        if autocast and any_autocast_enabled():
             for device in KEYS:
                 args = cast(args, device)
         return apply(*args)
@@ -133,7 +139,7 @@ def register(name: str, apply: Callable[..., Any], *, autocast: bool = False) ->
 
 def _functionalized(op: Callable[..., Any], interpreter: Any, args: tuple[Any, ...]) -> Any:
     """No operator writes to its arguments, so that functionalize has but to unwrap them."""
-    api = FunctorchFunctionalizeAPI(interpreter)
+    api = Functionalization(interpreter)
     unwrapped = api.unwrap_tensors(args)
     with api.redispatch_to_next():
         out = op(*unwrapped)
@@ -146,4 +152,4 @@ def is_differentiated(args: tuple[Any, ...]) -> bool:
         for arg in args:
             if isinstance(arg, Tensor) and arg.requires_grad:
                 return True
-    return is_forward_mode()
+    return in_forward_mode()

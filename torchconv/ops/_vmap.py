@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import tree_map
+
+from torchconv._torch import tree_map
 
 
 def in_front(x: Tensor, place: int | None, size: int) -> Tensor:

@@ -5,11 +5,19 @@ from typing import Any
 
 from torch import Tensor
 
-from torchconv.ops._arguments import check_tensors, conv_padding, integer, overridable, pair
+from torchconv.ops._arguments import (
+    check_tensors,
+    conv_padding,
+    integer,
+    overridable,
+    pair,
+    with_batch,
+)
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._derivatives import product_rule, saved_primals, total
+from torchconv.ops._derivatives import product_rule, save, saved, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, leading
+from torchconv.ops.conv2d_backward import gradient_formats
 
 _conv2d = operator("conv2d")
 _backward_input = operator("conv2d_backward_input")
@@ -31,21 +39,24 @@ class Conv2dFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         ctx.input_size, ctx.kernel_size = x.shape[2:], weight.shape[2:]
         ctx.out_shape = output.shape
+        ctx.formats = gradient_formats(x, weight)
         needs_x, needs_weight = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None)
+        save(ctx, x if needs_weight else None, weight if needs_x else None)
         ctx.save_for_forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_out is None:
             return (None,) * 7
-        x, weight = ctx.saved_tensors
+        x, weight = saved(ctx)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad_x = grad_weight = grad_bias = None
         if needs_x:
-            grad_x = _backward_input(grad_out, weight, ctx.input_size, *ctx.geometry)
+            rest = (ctx.input_size, *ctx.geometry, ctx.formats[0])
+            grad_x = _backward_input(grad_out, weight, *rest)
         if needs_weight:
-            grad_weight = _backward_weight(grad_out, x, ctx.kernel_size, *ctx.geometry)
+            rest = (ctx.kernel_size, *ctx.geometry, ctx.formats[1])
+            grad_weight = _backward_weight(grad_out, x, *rest)
         if needs_bias:
             grad_bias = _backward_bias(grad_out, None)
         return grad_x, grad_weight, grad_bias, None, None, None, None
@@ -117,8 +128,22 @@ def conv2d(
     may take Winograd's algorithm (https://arxiv.org/abs/1509.09308): on the CPU far faster than
     direct sums, with rounding errors of about 1e-6 in float32. Tiles of up to 4 x 4 outputs are
     transformed as a whole: an infinite or NaN pixel makes all outputs of the tiles that read it
-    NaN, such a weight all of its output channel. ``torchconv.backends.allow_winograd =
-    False`` forbids it; ``strict_accuracy = True`` there leaves what is as accurate as direct sums.
+    NaN, such a weight all of its output channel. Three more properties of direct sums do not hold,
+    forward and in both gradients (docs/accuracy.md has the layers and figures):
+
+    * A sum of non-negative terms may be slightly negative, and its square root NaN: 12 % of the
+      outputs of a sparse layer.
+    * A huge pixel adds an error to outputs that do not read it. A pixel 1e4 times larger than the
+      others adds 0.02 standard deviations, in bfloat16 and float16, too; direct sums have 2e-6 in
+      float32.
+    * Numbers near the end of the range overflow where the sum is finite: all float32 outputs of
+      pixels of 1e38 and weights of 1e-6.
+
+    ``torchconv.backends.allow_winograd = False``, or ``TORCHCONV_ALLOW_WINOGRAD=0`` in the
+    environment, forbids the algorithm and restores all three. ``strict_accuracy = True`` does so
+    for 5 x 5 kernels alone. With 3 x 3 kernels 5 % of these outputs are still negative, and pixels
+    of 1e38 still overflow. There a huge pixel disturbs only the gradient of the weight, by 0.001
+    standard deviations.
 
     Args:
         x: ``Tensor[batch, in_channels, height, width]``, or without batch; float32, float64,
@@ -147,9 +172,7 @@ def conv2d(
     check_tensors("conv2d", x=x, weight=weight)
     if bias is not None:
         check_tensors("conv2d", bias=bias)
-    unbatched = x.dim() == 3
-    if unbatched:
-        x = x.unsqueeze(0)
+    x, unbatched = with_batch("conv2d", x, "in_channels")
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     amounts = conv_padding("conv2d", padding, x.shape, weight.shape, strides, dilations)
     out = _conv2d(x, weight, bias, strides, amounts, dilations, integer("conv2d", "groups", groups))

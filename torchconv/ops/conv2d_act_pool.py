@@ -5,12 +5,19 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from torchconv.ops._arguments import check_tensors, conv_padding, integer, overridable, pair
+from torchconv.ops._arguments import (
+    check_tensors,
+    conv_padding,
+    integer,
+    overridable,
+    pair,
+    with_batch,
+)
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._derivatives import product_rule, saved_primals, total
+from torchconv.ops._derivatives import product_rule, save, saved, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, in_front
-from torchconv.ops.conv2d_backward import where_found
+from torchconv.ops.conv2d_backward import gradient_formats, where_found
 from torchconv.ops.pool_window import PoolWindow, window_arguments
 
 _conv2d_act_pool = operator("conv2d_act_pool")
@@ -43,12 +50,13 @@ class Conv2dActPoolFunction(OperatorFunction):
         ctx.window = inputs[_ACTIVATION:]
         ctx.is_sigmoid = inputs[_GEOMETRY] == "sigmoid"
         ctx.input_size, ctx.kernel_size = x.shape[2:], weight.shape[2:]
+        ctx.formats = gradient_formats(x, weight)
         ctx.mark_non_differentiable(offsets)
         ctx.set_materialize_grads(False)
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         kept = (offsets, out) if ctx.is_sigmoid else (offsets,)
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None, *kept)
+            save(ctx, x if needs_weight else None, weight if needs_x else None, *kept)
         ctx.save_for_forward(x, weight, *kept)
 
     @staticmethod
@@ -56,15 +64,17 @@ class Conv2dActPoolFunction(OperatorFunction):
         grads: list[Tensor | None] = [None] * _ALL
         if grad_out is None:
             return tuple(grads)
-        x, weight, offsets, *out = ctx.saved_tensors
+        x, weight, offsets, *out = saved(ctx)
         if ctx.is_sigmoid:
             grad_out = _sigmoid_backward(grad_out, *out)
         rest = (*ctx.geometry, *ctx.window)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:_OPERANDS]
         if needs_x:
-            grads[0] = _backward_input(grad_out, offsets, weight, ctx.input_size, *rest)
+            rest_x = (ctx.input_size, *rest, ctx.formats[0])
+            grads[0] = _backward_input(grad_out, offsets, weight, *rest_x)
         if needs_weight:
-            grads[1] = _backward_weight(grad_out, offsets, x, ctx.kernel_size, *rest)
+            rest_weight = (ctx.kernel_size, *rest, ctx.formats[1])
+            grads[1] = _backward_weight(grad_out, offsets, x, *rest_weight)
         if needs_bias:
             grads[2] = _backward_bias(grad_out, offsets)
         return tuple(grads)
@@ -171,9 +181,7 @@ def conv2d_act_pool(
         raise TypeError(
             f"{op}: expected activation to be 'relu', 'sigmoid' or None, but got {activation!r}"
         )
-    unbatched = x.dim() == 3
-    if unbatched:
-        x = x.unsqueeze(0)
+    x, unbatched = with_batch(op, x, "in_channels")
     strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
     amounts = conv_padding(op, padding, x.shape, weight.shape, strides, dilations)
     out = _conv2d_act_pool(

@@ -9,16 +9,18 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._derivatives import saved_primals, total
+from torchconv.ops._derivatives import save, saved, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import in_front
+from torchconv.ops.conv2d_backward import gradient_formats
 
 _conv2d = operator("conv2d")
 _gather = operator("max_pool2d_gather")
 _backward_input = operator("conv2d_pool_backward_input")
 _backward_weight = operator("conv2d_pool_backward_weight")
 
-# Of the arguments after the three tensors and a size: those of the convolution, then the pooling's.
+# Of the arguments after the three tensors and a size: those of the convolution, then the pooling's
+# and the memory format.
 _GEOMETRY = 4
 
 
@@ -41,7 +43,9 @@ class Conv2dPoolBackwardInputFunction(OperatorFunction):
         grad_out, offsets, weight, *ctx.rest = inputs
         ctx.set_materialize_grads(False)
         ctx.kernel_size = weight.shape[2:]
-        ctx.save_for_backward(
+        ctx.weight_format = gradient_formats(output, weight)[1]
+        save(
+            ctx,
             grad_out if ctx.needs_input_grad[2] else None,
             offsets,
             weight if ctx.needs_input_grad[0] else None,
@@ -50,16 +54,18 @@ class Conv2dPoolBackwardInputFunction(OperatorFunction):
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, ...]:
-        grads: list[Tensor | None] = [None] * 13
+        grads: list[Tensor | None] = [None] * 14
         if grad_grad_x is None:
             return tuple(grads)
-        grad_out, offsets, weight = ctx.saved_tensors
-        _, *rest = ctx.rest
+        grad_out, offsets, weight = saved(ctx)
+        _, *rest, _ = ctx.rest
         geometry, window = rest[:_GEOMETRY], rest[_GEOMETRY:]
         if ctx.needs_input_grad[0]:
             grads[0] = _gather(_conv2d(grad_grad_x, weight, None, *geometry), offsets, *window)
         if ctx.needs_input_grad[2]:
-            grads[2] = _backward_weight(grad_out, offsets, grad_grad_x, ctx.kernel_size, *rest)
+            grads[2] = _backward_weight(
+                grad_out, offsets, grad_grad_x, ctx.kernel_size, *rest, ctx.weight_format
+            )
         return tuple(grads)
 
     @staticmethod
@@ -104,7 +110,9 @@ class Conv2dPoolBackwardWeightFunction(OperatorFunction):
         grad_out, offsets, x, *ctx.rest = inputs
         ctx.set_materialize_grads(False)
         ctx.input_size = x.shape[2:]
-        ctx.save_for_backward(
+        ctx.x_format = gradient_formats(x, output)[0]
+        save(
+            ctx,
             grad_out if ctx.needs_input_grad[2] else None,
             offsets,
             x if ctx.needs_input_grad[0] else None,
@@ -113,16 +121,18 @@ class Conv2dPoolBackwardWeightFunction(OperatorFunction):
 
     @staticmethod
     def backward(ctx: Any, grad_grad_weight: Tensor | None) -> tuple[Tensor | None, ...]:
-        grads: list[Tensor | None] = [None] * 13
+        grads: list[Tensor | None] = [None] * 14
         if grad_grad_weight is None:
             return tuple(grads)
-        grad_out, offsets, x = ctx.saved_tensors
-        _, *rest = ctx.rest
+        grad_out, offsets, x = saved(ctx)
+        _, *rest, _ = ctx.rest
         geometry, window = rest[:_GEOMETRY], rest[_GEOMETRY:]
         if ctx.needs_input_grad[0]:
             grads[0] = _gather(_conv2d(x, grad_grad_weight, None, *geometry), offsets, *window)
         if ctx.needs_input_grad[2]:
-            grads[2] = _backward_input(grad_out, offsets, grad_grad_weight, ctx.input_size, *rest)
+            grads[2] = _backward_input(
+                grad_out, offsets, grad_grad_weight, ctx.input_size, *rest, ctx.x_format
+            )
         return tuple(grads)
 
     @staticmethod

@@ -1,11 +1,15 @@
-"""The gradients of conv2d, and theirs: with conv2d they are closed under differentiation."""
+"""The gradients of conv2d, and theirs: with conv2d they are closed under differentiation.
+
+Each takes the memory format of its result, which :func:`gradient_formats` finds.
+"""
 
 from typing import Any
 
 from torch import Tensor
 
+from torchconv._torch import is_channels_last
 from torchconv.ops._conv2d_vmap import vmap_convolution
-from torchconv.ops._derivatives import product_rule, saved_primals
+from torchconv.ops._derivatives import product_rule, save, saved, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, unfold
 
@@ -13,6 +17,19 @@ _conv2d = operator("conv2d")
 _backward_input = operator("conv2d_backward_input")
 _backward_weight = operator("conv2d_backward_weight")
 _backward_bias = operator("conv2d_backward_bias")
+
+
+def gradient_formats(x: Tensor, weight: Tensor) -> tuple[bool, bool]:
+    """Whether the gradients of conv2d(x, weight) are channels_last: that of x, that of weight.
+
+    Both are if x or weight is, as for float32 on a CPU in torch, whatever grad_out is. A 1 x 1
+    weight is the same memory in either format; its gradient has the format of the weight, so that
+    DistributedDataParallel finds the strides of the parameter.
+    """
+    own = is_channels_last(weight)
+    common = own or is_channels_last(x)
+    height, width = weight.shape[2:]
+    return common, own if height == width == 1 else common
 
 
 @differentiates("conv2d_backward_input")
@@ -24,24 +41,24 @@ class Conv2dBackwardInputFunction(OperatorFunction):
         grad_out, weight, *ctx.rest = inputs
         ctx.set_materialize_grads(False)
         ctx.kernel_size = weight.shape[2:]
+        ctx.weight_format = gradient_formats(output, weight)[1]
         needs_grad_out, needs_weight = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(
-            grad_out if needs_weight else None, weight if needs_grad_out else None
-        )
+        save(ctx, grad_out if needs_weight else None, weight if needs_grad_out else None)
         ctx.save_for_forward(grad_out, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_grad_x is None:
-            return (None,) * 7
-        grad_out, weight = ctx.saved_tensors
-        _, *geometry = ctx.rest
+            return (None,) * 8
+        grad_out, weight = saved(ctx)
+        _, *geometry, _ = ctx.rest
         grad_grad_out = grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_grad_out = _conv2d(grad_grad_x, weight, None, *geometry)
         if ctx.needs_input_grad[1]:
-            grad_weight = _backward_weight(grad_out, grad_grad_x, ctx.kernel_size, *geometry)
-        return grad_grad_out, grad_weight, None, None, None, None, None
+            rest = (ctx.kernel_size, *geometry, ctx.weight_format)
+            grad_weight = _backward_weight(grad_out, grad_grad_x, *rest)
+        return grad_grad_out, grad_weight, *(None,) * 6
 
     @staticmethod
     def jvp(
@@ -53,10 +70,12 @@ class Conv2dBackwardInputFunction(OperatorFunction):
     def vmap(
         info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, weight: Tensor, *rest: Any
     ) -> tuple[Tensor, int | None]:
-        *others, groups = rest
+        *others, groups, channels_last = rest
         given = {"out": (grad_out, in_dims[0]), "weight": (weight, in_dims[1])}
         return vmap_convolution(
-            lambda grad_out, weight, groups: _backward_input(grad_out, weight, *others, groups),
+            lambda grad_out, weight, groups: _backward_input(
+                grad_out, weight, *others, groups, channels_last
+            ),
             info, "x", groups, **given,
         )  # fmt: skip
 
@@ -70,22 +89,24 @@ class Conv2dBackwardWeightFunction(OperatorFunction):
         grad_out, x, *ctx.rest = inputs
         ctx.set_materialize_grads(False)
         ctx.input_size = x.shape[2:]
+        ctx.x_format = gradient_formats(x, output)[0]
         needs_grad_out, needs_x = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(grad_out if needs_x else None, x if needs_grad_out else None)
+        save(ctx, grad_out if needs_x else None, x if needs_grad_out else None)
         ctx.save_for_forward(grad_out, x)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_weight: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_grad_weight is None:
-            return (None,) * 7
-        grad_out, x = ctx.saved_tensors
-        _, *geometry = ctx.rest
+            return (None,) * 8
+        grad_out, x = saved(ctx)
+        _, *geometry, _ = ctx.rest
         grad_grad_out = grad_x = None
         if ctx.needs_input_grad[0]:
             grad_grad_out = _conv2d(x, grad_grad_weight, None, *geometry)
         if ctx.needs_input_grad[1]:
-            grad_x = _backward_input(grad_out, grad_grad_weight, ctx.input_size, *geometry)
-        return grad_grad_out, grad_x, None, None, None, None, None
+            rest = (ctx.input_size, *geometry, ctx.x_format)
+            grad_x = _backward_input(grad_out, grad_grad_weight, *rest)
+        return grad_grad_out, grad_x, *(None,) * 6
 
     @staticmethod
     def jvp(ctx: Any, grad_out_t: Tensor | None, x_t: Tensor | None, *_: None) -> Tensor | None:
@@ -95,10 +116,12 @@ class Conv2dBackwardWeightFunction(OperatorFunction):
     def vmap(
         info: Any, in_dims: tuple[Any, ...], grad_out: Tensor, x: Tensor, *rest: Any
     ) -> tuple[Tensor, int | None]:
-        *others, groups = rest
+        *others, groups, channels_last = rest
         given = {"out": (grad_out, in_dims[0]), "x": (x, in_dims[1])}
         return vmap_convolution(
-            lambda grad_out, x, groups: _backward_weight(grad_out, x, *others, groups),
+            lambda grad_out, x, groups: _backward_weight(
+                grad_out, x, *others, groups, channels_last
+            ),
             info, "weight", groups, **given,
         )  # fmt: skip
 
@@ -112,14 +135,14 @@ class Conv2dBackwardBiasFunction(OperatorFunction):
         grad_out, offsets = inputs
         ctx.set_materialize_grads(False)
         ctx.shape = grad_out.shape
-        ctx.save_for_backward(offsets)
+        save(ctx, offsets)
         ctx.save_for_forward(offsets)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_bias: Tensor | None) -> tuple[Tensor | None, None]:
         if grad_grad_bias is None:
             return None, None
-        (offsets,) = ctx.saved_tensors
+        (offsets,) = saved(ctx)
         spread = grad_grad_bias[:, None, None].expand(ctx.shape)
         return spread if offsets is None else where_found(spread, offsets), None
 

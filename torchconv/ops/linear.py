@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._derivatives import product_rule, saved_primals, total
+from torchconv.ops._derivatives import product_rule, save, saved, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import fold, leading, unfold
 from torchconv.ops.matmul import as_rows, matrix_product
@@ -24,14 +24,14 @@ class LinearFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         ctx.x_shape, ctx.out_shape = x.shape, output.shape
         needs_x, needs_weight, _ = ctx.needs_input_grad
-        ctx.save_for_backward(x if needs_weight else None, weight if needs_x else None)
+        save(ctx, x if needs_weight else None, weight if needs_x else None)
         ctx.save_for_forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_out is None:
             return None, None, None
-        x, weight = ctx.saved_tensors
+        x, weight = saved(ctx)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         grad_x = grad_weight = grad_bias = None
         if needs_x:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from torchconv._torch import is_known
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._derivatives import product_rule, saved_primals
+from torchconv.ops._derivatives import product_rule, save, saved, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import leading
 
@@ -30,8 +30,12 @@ def product_summed_to(shape: Sequence[int], a: Tensor, b: Tensor) -> Tensor:
     rank = max(a.dim(), b.dim())
     a, b = (x.reshape(*[1] * (rank - x.dim()), *x.shape) for x in (a, b))
     target = [1] * (rank - len(shape)) + list(shape)
-    sizes = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    summed = [dim for dim in range(rank - 2) if sizes[dim] != target[dim]]
+    summed = [
+        dim
+        for dim in range(rank - 2)
+        if is_known(target[dim] == 1)
+        and not (is_known(a.shape[dim] == 1) and is_known(b.shape[dim] == 1))
+    ]
     if summed:
         kept = [dim for dim in range(rank - 2) if dim not in summed]
         depth = math.prod(a.shape[dim] for dim in (*summed, rank - 1))
@@ -56,14 +60,14 @@ class MatMulFunction(OperatorFunction):
         ctx.set_materialize_grads(False)
         ctx.a_shape, ctx.b_shape = a.shape, b.shape
         needs_a, needs_b = ctx.needs_input_grad
-        ctx.save_for_backward(a if needs_b else None, b if needs_a else None)
+        save(ctx, a if needs_b else None, b if needs_a else None)
         ctx.save_for_forward(a, b)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if grad_out is None:
             return None, None
-        a, b = ctx.saved_tensors
+        a, b = saved(ctx)
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
             grad_a = product_summed_to(ctx.a_shape, grad_out, b.mT)

@@ -5,7 +5,7 @@ from typing import Any, Literal, overload
 
 from torch import Tensor
 
-from torchconv.ops._arguments import check_tensors, overridable
+from torchconv.ops._arguments import check_tensors, overridable, with_batch
 from torchconv.ops._derivatives import saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, unfold
@@ -220,9 +220,7 @@ def max_pool2d(
                   [13., 15.]]]])
     """
     check_tensors("max_pool2d", x=x)
-    unbatched = x.dim() == 3
-    if unbatched:
-        x = x.unsqueeze(0)
+    x, unbatched = with_batch("max_pool2d", x, "channels")
     given = PoolWindow(kernel_size, stride, padding, dilation, ceil_mode)
     window = window_arguments("max_pool2d", given, "kernel_size")
     if not return_indices:

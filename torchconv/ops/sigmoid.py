@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import check_tensors, overridable
-from torchconv.ops._derivatives import saved_primals, total
+from torchconv.ops._derivatives import save, saved, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
 from torchconv.ops._vmap import same_place
 
@@ -49,14 +49,14 @@ class SigmoidBackwardFunction(OperatorFunction):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         grad_out, out = inputs
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(grad_out if ctx.needs_input_grad[1] else None, out)
+        save(ctx, grad_out if ctx.needs_input_grad[1] else None, out)
         ctx.save_for_forward(grad_out, out)
 
     @staticmethod
     def backward(ctx: Any, grad_grad_x: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if grad_grad_x is None:
             return None, None
-        grad_out, out = ctx.saved_tensors
+        grad_out, out = saved(ctx)
         grad_grad_out = grad_of_out = None
         if ctx.needs_input_grad[0]:
             grad_grad_out = _sigmoid_backward(grad_grad_x, out)

@@ -1,0 +1,230 @@
+"""The private names of torch that torchconv depends on: all of them, and no other module has any.
+
+They exist in every torch that pyproject.toml admits, with the same meaning. A newer torch may
+rename them: the import then names the part of torchconv that needs the name, and so does the test
+of each name in ``tests/test_private_names.py``.
+"""
+
+import functools
+import importlib
+from typing import Any
+
+import torch
+
+NAMES: dict[str, str] = {}  # by the full name: what depends on it
+
+
+def private(name: str, purpose: str) -> Any:
+    """The object of a private name.
+
+    Args:
+        name: A module of torch, and an attribute in it, or an attribute of that.
+        purpose: What in torchconv depends on it.
+
+    Raises:
+        ImportError: If this torch has no such name.
+    """
+    NAMES[name] = purpose
+    try:
+        return lookup(name)
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            f"torchconv needs torch's private name {name} for {purpose}, "
+            f"but torch {torch.__version__} has none: {error}"
+        ) from None
+
+
+def lookup(name: str) -> Any:
+    """The object of a full name, whose last part or parts are attributes of a module."""
+    module, _, rest = name.rpartition(".")
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError:
+        found = lookup(module)
+    return getattr(found, rest)
+
+
+# ---- dispatcher --------------------------------------------------------------------------------
+
+below_autograd = private(
+    "torch._C._AutoDispatchBelowAutograd", "calling kernels from an operator's Function"
+)
+any_autocast_enabled = private(
+    "torch._C._is_any_autocast_enabled", "leaving the quick way to an operator under autocast"
+)
+any_transform_active = private(
+    "torch._C._are_functorch_transforms_active", "operators under torch.func's transforms"
+)
+_is_key_included = private(
+    "torch._C._dispatch_tls_is_dispatch_key_included", "operators under is_grads_batched"
+)
+_parse_key = private("torch._C._parse_dispatch_key", "operators under is_grads_batched")
+# torch.func has a vmap of its own; this is the one behind is_grads_batched and vectorize.
+older_vmap_active = functools.partial(_is_key_included, _parse_key("VmapMode"))
+
+_Key = private("torch._C.DispatchKey", "autocast")
+_KeySet = private("torch._C.DispatchKeySet", "autocast")
+_without_keys = private("torch._C._ExcludeDispatchKeyGuard", "autocast")
+
+
+def without_key(name: str) -> Any:
+    """A context in which the dispatcher passes over the kernels of a dispatch key."""
+    return _without_keys(_KeySet(getattr(_Key, name)))
+
+
+# ---- torch.func --------------------------------------------------------------------------------
+
+TransformType = private("torch._C._functorch.TransformType", "operators under torch.func")
+_interpreter_stack = private(
+    "torch._C._functorch.get_interpreter_stack", "no_grad within torch.func's transforms"
+)
+current_interpreter = private(
+    "torch._functorch.pyfunctorch.retrieve_current_functorch_interpreter",
+    "operators under torch.func.functionalize",
+)
+unwrap_dead_wrappers = private(
+    "torch._functorch.utils.unwrap_dead_wrappers", "tensors that have left a transform"
+)
+Functionalization = private(
+    "torch._subclasses.functional_tensor.FunctorchFunctionalizeAPI",
+    "operators under torch.func.functionalize",
+)
+
+
+def active_transforms() -> list[Any]:
+    """The transforms of torch.func around this call, outermost first."""
+    return [level.key() for level in _interpreter_stack() or []]
+
+
+# ---- forward-mode differentiation --------------------------------------------------------------
+
+_forward_ad: Any = torch.autograd.forward_ad
+private("torch.autograd.forward_ad._current_level", "forward-mode differentiation")
+forward_mode_enabled = private(
+    "torch.autograd.forward_ad._set_fwd_grad_enabled", "nested forward-mode differentiation"
+)
+
+
+def in_forward_mode() -> bool:
+    """Whether tensors may have tangents."""
+    return _forward_ad._current_level >= 0
+
+
+# ---- symbolic sizes ----------------------------------------------------------------------------
+
+
+def is_known(condition: Any) -> bool:
+    """Whether a comparison of sizes is true; not, if it depends on data."""
+    if isinstance(condition, bool):
+        return condition
+    # Late, since it imports sympy, which takes longer than all of torchconv.
+    from torch.fx.experimental.symbolic_shapes import guard_or_false
+
+    return guard_or_false(condition)
+
+
+# ---- tensors -----------------------------------------------------------------------------------
+
+tree_map = private("torch.utils._pytree.tree_map", "vmap of operators with several tensors")
+_suggest_memory_format = private(
+    "torch._prims_common.suggest_memory_format", "memory formats of conv2d's gradients"
+)
+_records_only = private(
+    "torch._C._disabled_torch_function_impl", "fuse, which leaves tensor subclasses alone"
+)
+
+
+def is_channels_last(x: torch.Tensor) -> bool:
+    """Whether the strides of ``Tensor[batch, channels, height, width]`` are those of channels_last.
+
+    The rule of ``suggest_memory_format`` in C++, also for symbolic sizes.
+    """
+    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:  # sizes are integers
+        _, channels, height, width = x.shape
+        if channels > 1 and (height > 1 or width > 1):  # the formats differ, which is quick to see
+            if x.is_contiguous():
+                return False
+            if x.is_contiguous(memory_format=torch.channels_last):
+                return True
+    return _suggest_memory_format(x) == torch.channels_last
+
+
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is no subclass that computes on its own, as quantized and distributed ones.
+
+    Those of torch.compile and torch.export, which only record, count as plain.
+    """
+    cls = type(tensor)
+    if cls is torch.Tensor or cls is torch.nn.Parameter:
+        return True
+    return cls.__torch_function__ is _records_only and not hasattr(cls, "__tensor_flatten__")
+
+
+# ---- torch.nn.Module ---------------------------------------------------------------------------
+
+CALL_METHODS = ("_call_impl", "forward", "_conv_forward")  # that a call of a module goes through
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = [
+    private(f"torch.nn.modules.module._global{kind}", "fuse, which leaves watched layers alone")
+    for kind in HOOKS
+]
+# Attributes of every torch.nn.Conv2d, and what depends on them.
+MODULE_ATTRIBUTES = {
+    **dict.fromkeys(HOOKS, "fuse, which leaves watched layers alone"),
+    **dict.fromkeys(CALL_METHODS, "fuse, which leaves changed layers alone"),
+    "_compiled_call_impl": "fuse, which leaves compiled layers alone",
+    "_parameters": "fuse, which leaves parametrized layers alone",
+    "_reversed_padding_repeated_twice": "padding modes of Conv2d",
+}
+
+
+def has_own_call(module: torch.nn.Module) -> bool:
+    """Whether the object has a method of its own in the place of one that a call goes through."""
+    own = module.__dict__
+    return "forward" in own or "_call_impl" in own or "_conv_forward" in own
+
+
+def has_hooks(module: torch.nn.Module) -> bool:
+    """Whether hooks see the calls of the module, or a compiled function stands in for them."""
+    own: Any = module.__dict__  # quicker than attributes, in a test of each call
+    return bool(
+        own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
+        or "_compiled_call_impl" in own
+    )
+
+
+def any_global_hooks() -> bool:
+    """Whether hooks see the calls of all modules."""
+    before, after, back_before, back_after = _GLOBAL_HOOKS
+    return bool(before or after or back_before or back_after)
+
+
+# torch.fx puts a wrapper of it in the place of Module.__call__ while it traces.
+_FX = "torch.fx._symbolic_trace"
+private(f"{_FX}.Tracer", "fuse under torch.fx and torch.export")
+
+
+def without_fx_tracing(function: Any) -> Any:
+    """The function that torch.fx has wrapped, or else the function itself."""
+    wrapped = getattr(function, "__wrapped__", None)
+    is_fx = wrapped is not None and function.__globals__["__name__"] == _FX
+    return wrapped if is_fx else function
+
+
+# ---- modes that change what a call means -------------------------------------------------------
+
+function_modes = private(
+    "torch._C._len_torch_function_stack", "fuse, which leaves parts of a forward under a mode alone"
+)
+_saved_tensor_hooks = private(
+    "torch._C._autograd._top_saved_tensors_default_hooks",
+    "fuse, which leaves parts of a forward under a checkpoint alone",
+)
+
+
+def saved_tensor_hooks() -> Any:
+    """The hooks of the innermost ``saved_tensors_hooks``, as of torch.utils.checkpoint."""
+    return _saved_tensor_hooks(False)
