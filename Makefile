@@ -73,13 +73,16 @@ benchmarks: $(VENV)/installed  ## measure anew what docs/benchmarks.md shows, ab
 	$(BENCH) conv --table unet --filter mid $(PAGE)
 	$(BENCH) memory $(MARKDOWN)
 
-# In an environment of its own, of some 5 GB. Whatever pip's configuration offers is left aside,
-# since it may be a torch for the CPU of the same version. TORCH_CUDA_ARCH_LIST=9.0 is quicker.
-CUDA_TESTS ?= tests/test_cuda.py tests/test_registration.py tests/test_errors.py \
+# In an environment of its own, of some 5 GB, with the newest torch that is supported: so both are
+# compiled against. Whatever pip's configuration offers is left aside, since it may be a torch for
+# the CPU of the same version. TORCH_CUDA_ARCH_LIST=9.0 is quicker.
+CUDA_TORCH ?= torch==2.14.1
+CUDA_TESTS ?= tests/test_cuda.py tests/test_private_names.py tests/test_registration.py \
+  tests/test_errors.py \
   tests/test_sigmoid.py tests/test_relu.py tests/test_max_pool2d.py
 cuda-check:  ## build with CUDA kernels, for which nvcc is enough, and test what needs no GPU
 	PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= TORCHCONV_CUDA=1 \
-	  $(MAKE) test VENV=$(VENV)-cuda PYTEST_ARGS='$(CUDA_TESTS)'
+	  $(MAKE) test VENV=$(VENV)-cuda TORCH='$(CUDA_TORCH)' PYTEST_ARGS='$(CUDA_TESTS)'
 
 # With the torch, the nvcc and the tools that are there: nothing is downloaded.
 REPORT_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))

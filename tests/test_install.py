@@ -7,6 +7,7 @@ builds find the compiled objects of the first and only link.
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from torchconv import _load
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(torchconv.__file__).parent
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+SUPPORTED = re.search(r'^dependencies = \["(torch[^"]+)"\]$', PYPROJECT, re.MULTILINE)[1]
 PRODUCTS = shutil.ignore_patterns(
     "*.egg-info", "*.so", ".*_cache", ".git", ".hypothesis", ".venv*", "__pycache__",
     "_build_info.json", "build", "dist",
@@ -87,9 +90,20 @@ def test_import_refuses_another_python(tmp_path):
         _load.load(folder=tmp_path)
 
 
-def test_import_reports_an_incomplete_installation(tmp_path):
-    with pytest.raises(ImportError, match=r"no compiled part in .* `python -m pip install --force"):
-        _load.load(folder=tmp_path)
+def test_import_names_the_files_that_are_missing(tmp_path):
+    (library,) = PACKAGE.glob("_C*" + sysconfig.get_config_var("EXT_SUFFIX"))
+    remedy = r" in .*\. Install it again: `python -m pip install --force"
+    for present, missing in (
+        ([], r"_C\.\*\.so and no _build_info\.json"),
+        (["_build_info.json"], r"_C\.\*\.so"),
+        ([library.name], r"_build_info\.json"),
+    ):
+        folder = tmp_path / "-".join(["package", *present])
+        folder.mkdir()
+        for name in present:
+            shutil.copy(PACKAGE / name, folder)
+        with pytest.raises(ImportError, match=f"torchconv has no {missing}{remedy}"):
+            _load.load(folder=folder)
 
 
 def test_import_reports_an_uncompiled_source_folder(tmp_path):
@@ -137,8 +151,8 @@ def test_backend_asks_for_torch_where_there_is_none(backend, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(backend, "target_path", list)
-    assert backend.get_requires_for_build_wheel() == ["torch>=2.11,<2.14"]
-    assert backend.get_requires_for_build_editable() == ["torch>=2.11,<2.14"]
+    assert backend.get_requires_for_build_wheel() == [SUPPORTED]
+    assert backend.get_requires_for_build_editable() == [SUPPORTED]
     assert backend.get_requires_for_build_sdist() == []
 
 

@@ -4,15 +4,10 @@ from typing import TypeVar
 
 import torch
 
-from torchconv.fusion._chains import Block
-from torchconv.fusion._forward import (
-    ORIGINAL_CLASS,
-    is_rewritten,
-    original_class,
-    rewritten,
-)
+from torchconv.fusion._group import GROUP, library_class
+from torchconv.fusion._layers import FUSED, Block
 from torchconv.fusion._plan import make_plan
-from torchconv.nn.conv_act_pool2d import ConvActPool2d
+from torchconv.fusion._rewritten import is_rewritten, original_class, rewritten
 
 __all__ = ["fuse", "unfuse"]
 _Model = TypeVar("_Model", bound=torch.nn.Module)
@@ -21,10 +16,11 @@ _Model = TypeVar("_Model", bound=torch.nn.Module)
 def fuse(model: _Model) -> _Model:
     """Makes one block of each convolution, its activation, if any, and the max-pooling after these.
 
-    The convolution becomes a :class:`torchconv.nn.ConvActPool2d`, the layers after it become
-    ``torch.nn.Identity``: the same objects under the same names, of other classes. So parameters,
-    ``state_dict`` keys, optimizers, hooks on the model, ``train()`` and ``eval()`` stay what they
-    were. Layers of ``torch.nn`` and of ``torchconv.nn`` count alike.
+    The convolution becomes a ``FusedConv2d``, which computes :func:`torchconv.conv2d_act_pool`. The
+    layers after it return their input. They are the same objects under the same names, of derived
+    classes: parameters, ``state_dict`` keys, optimizers, hooks on the model, ``train()`` and
+    ``eval()`` stay what they were. Layers of ``torch.nn`` and of ``torchconv.nn`` count alike, on a
+    CPU and, if this build has CUDA kernels, on a GPU.
 
     Chains are found in ``torch.nn.Sequential``, and in the forward of any module that ``torch.fx``
     can trace, across the modules it calls. Where an activation or a pooling is a function, or a
@@ -33,21 +29,32 @@ def fuse(model: _Model) -> _Model:
     ``self.training``. The chain is left as it is
 
     * if something else takes one of its inner results, or calls its convolution,
-    * if one of its layers has hooks, a parametrization, a class or a forward of its own, is lazy,
-      or is also part of a module whose forward cannot be traced,
+    * if one of its layers is lazy, has hooks, a parametrization or a class of its own, or is also
+      part of a module whose forward cannot be traced,
+    * if a method of one of its layers, on the object or on its class, or a function that it calls
+      (such as ``torch.nn.functional.relu``), is not what it was when torchconv was imported,
+    * if there are hooks on all modules,
     * if the pooling returns indices,
     * if a new forward were needed in a class that decorates forward or registers its subclasses,
       or that says itself how it is copied,
-    * if parameters are neither float32, float64, bfloat16 nor float16, or not on the CPU.
+    * if parameters are neither float32, float64, bfloat16 nor float16, or on a device without
+      kernels.
+
+    Each call of a fused layer tests the same again, and compares the arguments of the pooling and
+    the forwards of the classes that call the chain. While something differs, the layers compute on
+    their own, as if nothing had been fused. A compiled graph notices hooks that are added later
+    only after ``torch.compiler.reset()``, as torch says of all hooks.
 
     A forward that cannot be traced (by control flow on tensors or on ``self.training``, default
     arguments, random numbers, ``torch.no_grad()`` or autocast inside, changed attributes) is left
     as it is, and so are chains that it takes part in; the modules that it calls are still looked
     at, each for itself. Whoever calls layers otherwise than by the forwards that were traced
-    (``model.features[0](x)``, a method, a hook added later) meets the block.
+    (``model.features[0](x)``, a method, another layer in the place of one) meets the block: call
+    :func:`unfuse` first.
 
     Args:
-        model: Any module; it is changed in place. Its forward is run on placeholders.
+        model: Any module; it is changed in place. Its forward is run on placeholders. What an
+            earlier call has fused is fused anew.
 
     Returns:
         ``model`` itself, unchanged where there is nothing to fuse.
@@ -61,23 +68,23 @@ def fuse(model: _Model) -> _Model:
         ... )
         >>> torchconv.fuse(model)
         Sequential(
-          (0): ConvActPool2d(1, 6, kernel_size=(5, 5), stride=(1, 1), activation='relu', pool=2)
-          (1): Identity()
-          (2): Identity()
+          (0): FusedConv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), activation='relu', pool=2)
+          (1): FusedReLU()
+          (2): FusedMaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
           (3): Flatten(start_dim=1, end_dim=-1)
         )
     """
     _check(model, "fuse")
+    _undo(_fused_modules(model))
     plan = make_plan(model)
     classes = {m: rewritten(original_class(m), graph) for m, graph in plan.forwards.items()}
+    classes |= {m: FUSED[type(m)] for m in (*plan.blocks, *plan.followers)}
     # Up to here nothing has changed, from here on nothing can fail.
     for module, block in plan.blocks.items():
         module.__dict__.update(block._asdict())
-        _become(module, ConvActPool2d)
-    for module in plan.identities:
-        _become(module, torch.nn.Identity)
     for module, cls in classes.items():
-        _become(module, cls)
+        module.__dict__[GROUP] = plan.groups[module]
+        module.__class__ = cls
     return model
 
 
@@ -85,11 +92,11 @@ def unfuse(model: _Model) -> _Model:
     """Undoes :func:`fuse`, also on a copy: every layer is what it was, with its parameters of now.
 
     Args:
-        model: What ``fuse`` was given, or a copy; it is changed in place. In a part of that, what
-            belongs to a chain with layers outside the part would be undone only half.
+        model: What ``fuse`` was given, a part of it, or a copy; it is changed in place. Of a chain
+            that has layers outside a part, these compute on their own again, too.
 
     Returns:
-        ``model`` itself. A :class:`torchconv.nn.ConvActPool2d` that was made as such stays.
+        ``model`` itself. A :class:`torchconv.nn.ConvActPool2d` stays.
 
     Raises:
         TypeError: If ``model`` is no module.
@@ -107,24 +114,37 @@ def unfuse(model: _Model) -> _Model:
         )
     """
     _check(model, "unfuse")
-    fused = {n: m for n, m in model.named_modules() if ORIGINAL_CLASS in m.__dict__}
+    fused = _fused_modules(model)
     for name, module in fused.items():
-        if type(module) not in (ConvActPool2d, torch.nn.Identity) and not is_rewritten(module):
+        if not _has_fused_class(module):
             raise RuntimeError(
                 f"unfuse: expected {name or 'model'} to have the class that fuse gave it, "
                 f"but got {type(module).__name__}"
             )
-    for module in fused.values():
-        if type(module) is ConvActPool2d:
-            for name in Block._fields:
-                del module.__dict__[name]
-        module.__class__ = module.__dict__.pop(ORIGINAL_CLASS)
+    _undo(fused)
     return model
 
 
-def _become(module: torch.nn.Module, cls: type[torch.nn.Module]) -> None:
-    module.__dict__[ORIGINAL_CLASS] = original_class(module)
-    module.__class__ = cls
+def _fused_modules(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    return {name: m for name, m in model.named_modules() if GROUP in m.__dict__}
+
+
+def _has_fused_class(module: torch.nn.Module) -> bool:
+    """Whether the module has the very class that ``fuse`` gave it."""
+    return type(module) in FUSED.values() or is_rewritten(module)
+
+
+def _undo(fused: dict[str, torch.nn.Module]) -> None:
+    """Gives modules their classes back; groups of which one has another class now stay."""
+    lasting = {m.__dict__[GROUP] for m in fused.values() if not _has_fused_class(m)}
+    for module in fused.values():
+        if module.__dict__[GROUP] in lasting:
+            continue
+        del module.__dict__[GROUP]
+        if isinstance(module, Block):
+            del module.__dict__["activation"], module.__dict__["pool"]
+        is_layer = type(module) in FUSED.values()
+        module.__class__ = library_class(type(module)) if is_layer else original_class(module)
 
 
 def _check(model: object, function: str) -> None:

@@ -8,17 +8,14 @@ from torch.fx import Node
 from torch.nn import functional
 
 import torchconv.functional as ours
-import torchconv.nn as layers
-from torchconv.fusion._record import Module, Recording, has_hooks
+from torchconv._unmodified import FUNCTIONS, OPERATORS, are_unmodified, is_unmodified
+from torchconv.fusion._group import GROUP, POOL_ARGUMENTS, has_kernels
+from torchconv.fusion._record import Module, Recording
 from torchconv.ops.pool_window import PoolWindow, check_window, shortest_form
 
-_ACTIVATION_LAYERS = {
-    torch.nn.ReLU: "relu",
-    layers.ReLU: "relu",
-    torch.nn.Sigmoid: "sigmoid",
-    layers.Sigmoid: "sigmoid",
-}
-_ACTIVATION_FUNCTIONS = {
+_ACTIVATIONS = ("relu", "sigmoid")
+# What calls in a graph compute: functions and names of methods.
+OPERATOR_OF = {
     **dict.fromkeys(
         (functional.relu, functional.relu_, torch.relu, torch.relu_, ours.relu, "relu", "relu_"),
         "relu",
@@ -28,12 +25,8 @@ _ACTIVATION_FUNCTIONS = {
          "sigmoid", "sigmoid_"),
         "sigmoid",
     ),
+    **dict.fromkeys((functional.max_pool2d, torch.max_pool2d, ours.max_pool2d), "max_pool2d"),
 }  # fmt: skip
-_POOL_LAYERS = (torch.nn.MaxPool2d, layers.MaxPool2d)
-_POOL_FUNCTIONS = (functional.max_pool2d, torch.max_pool2d, ours.max_pool2d)
-_POOL_ARGUMENTS = (*PoolWindow._fields, "return_indices")
-_CONV_LAYERS = (torch.nn.Conv2d, layers.Conv2d)
-_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 class Block(NamedTuple):
@@ -48,6 +41,7 @@ class Chain(NamedTuple):
 
     conv: Module
     block: Block
+    call: Node  # of the convolution
     rest: tuple[Node, ...]
 
 
@@ -64,7 +58,8 @@ def chains(recording: Recording) -> Iterator[Chain]:
         last = _follower(first) if activation else first
         pool = _pool(recording, last) if last else None
         if last and pool is not None:
-            yield Chain(conv, Block(activation, pool), (first, last) if activation else (last,))
+            rest = (first, last) if activation else (last,)
+            yield Chain(conv, Block(activation, pool), node, rest)
 
 
 def _follower(node: Node) -> Node | None:
@@ -76,38 +71,37 @@ def _follower(node: Node) -> Node | None:
 
 def is_convolution(module: Module) -> bool:
     """Whether the module is a convolution that a block can take the place of."""
-    # A class of its own, as under a parametrization, or a weight that is no Parameter may mean
-    # anything; an attribute of the same name as one of the block's is not ours to overwrite.
-    if type(module) not in _CONV_LAYERS or has_hooks(module):
-        return False
-    weight = module._parameters.get("weight")
     return (
-        type(weight) is torch.nn.Parameter
-        and weight.dtype in _DTYPES
-        and weight.device.type in ("cpu", "meta")
-        and not {"activation", "pool"} & module.__dict__.keys()
+        operator_of(module) == "conv2d"
+        and has_kernels(module)
+        # An attribute of the same name as one of the block's is not ours to overwrite.
+        and not {*Block._fields, GROUP} & module.__dict__.keys()
     )
 
 
+def operator_of(called: Any) -> str | None:
+    """The operator that a layer or a function computes; None if it does anything else."""
+    if isinstance(called, Module):
+        return OPERATORS[type(called)] if is_unmodified(called) else None
+    operator = OPERATOR_OF.get(called)
+    return operator if operator and are_unmodified(FUNCTIONS[operator]) else None
+
+
 def _activation(recording: Recording, node: Node) -> str | None:
-    layer = recording.callee(node)
-    if layer is not None:
-        return None if has_hooks(layer) else _ACTIVATION_LAYERS.get(type(layer))
-    return _ACTIVATION_FUNCTIONS.get(node.target)
+    operator = operator_of(recording.callee(node) or node.target)
+    return operator if operator in _ACTIVATIONS else None
 
 
 def _pool(recording: Recording, node: Node) -> Any:
     """The window of a pooling, None if it is no pooling or none that a block can do."""
     layer = recording.callee(node)
-    if layer is not None:
-        if type(layer) not in _POOL_LAYERS or has_hooks(layer):
-            return None
-        arguments = {name: getattr(layer, name) for name in _POOL_ARGUMENTS}
-    elif node.op == "call_function" and node.target in _POOL_FUNCTIONS:
-        arguments = dict(zip(_POOL_ARGUMENTS, node.args[1:], strict=False))
-        arguments |= {k: v for k, v in node.kwargs.items() if k not in ("input", "x")}
-    else:
+    if operator_of(layer or node.target) != "max_pool2d":
         return None
+    if layer is not None:
+        arguments = {name: getattr(layer, name) for name in POOL_ARGUMENTS}
+    else:
+        arguments = dict(zip(POOL_ARGUMENTS, node.args[1:], strict=False))
+        arguments |= {k: v for k, v in node.kwargs.items() if k not in ("input", "x")}
     if arguments.pop("return_indices", False):
         return None
     try:

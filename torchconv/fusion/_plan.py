@@ -1,10 +1,11 @@
 """Decides which chains of a model can be fused, before anything is changed.
 
 A convolution becomes a block if each of its calls begins the same chain. What follows it must then
-do nothing any more: an activation or a pooling falls silent either as a layer, which becomes an
-Identity, or, if it is no layer or one with other calls too, by a new forward of the module that
-calls it. Either takes that all calls of the layer, or all runs of that place in the forward, belong
-to chains that are fused. Dropping a chain may so forbid another one, until nothing changes.
+do nothing any more. A layer returns its input, if all its calls belong to fused chains. A function,
+or a layer with other calls, is left out of a new forward of the module that calls it, if all runs
+of that place belong to fused chains. Dropping one chain may forbid another, until nothing changes.
+
+Chains that share a layer or a new forward make up one group: they are fused only together.
 """
 
 from collections import defaultdict
@@ -14,9 +15,10 @@ from typing import NamedTuple
 import torch
 from torch.fx import Graph, Node
 
-from torchconv.fusion._chains import Block, Chain, chains, is_convolution
-from torchconv.fusion._forward import can_be_rewritten
+from torchconv.fusion._chains import OPERATOR_OF, Block, Chain, chains, is_convolution
+from torchconv.fusion._group import Group
 from torchconv.fusion._record import Module, Opaque, Recording, is_layer, record
+from torchconv.fusion._rewritten import can_be_rewritten, original_class
 
 _LISTS = (torch.nn.ModuleList, torch.nn.ModuleDict)
 Place = tuple[Module, int]  # a module, and how many-th of the calls in its forward
@@ -26,8 +28,9 @@ class Plan(NamedTuple):
     """What to change in a model: convolutions, layers after them, and forwards."""
 
     blocks: dict[Module, Block]
-    identities: set[Module]
+    followers: set[Module]
     forwards: dict[Module, Graph]
+    groups: dict[Module, Group]  # of each module above
 
 
 def make_plan(model: Module) -> Plan:
@@ -45,14 +48,35 @@ def make_plan(model: Module) -> Plan:
             break
         for conv in impossible:
             del fused[conv]
+    free = {node for node in nodes if survey.is_free_layer(node, nodes)}
     places = defaultdict(list)
-    for owner, index in {survey.place[n] for n in nodes if not survey.is_free_layer(n, nodes)}:
+    for owner, index in {survey.place[node] for node in nodes - free}:
         places[owner].append(index)
+    every = [chain for several in fused.values() for chain in several]
     return Plan(
         {conv: several[0].block for conv, several in fused.items()},
-        {survey.callee[n] for n in nodes if survey.is_free_layer(n, nodes)},
+        {survey.callee[node] for node in free},
         {owner: survey.forward_without(owner, indices) for owner, indices in places.items()},
+        _groups(survey, every, free),
     )
+
+
+def _groups(survey: "_Survey", every: list[Chain], free: set[Node]) -> dict[Module, Group]:
+    """The group of each convolution, follower and owner of a new forward."""
+    groups: dict[Module, Group] = {}
+    for chain in every:
+        followers = {survey.callee[node] for node in chain.rest if node in free}
+        left_out = [node for node in chain.rest if node not in free]
+        layers = {survey.callee[node] for node in left_out if node in survey.callee}
+        functions = {OPERATOR_OF[node.target] for node in left_out if node not in survey.callee}
+        callers = {original_class(survey.place[node][0]) for node in (chain.call, *chain.rest)}
+        group = Group({chain.conv}, followers, layers, functions, callers)
+        members = {chain.conv, *followers, *(survey.place[node][0] for node in left_out)}
+        for other in {groups[member] for member in members if member in groups}:
+            group = group.joined(other)
+            members |= {member for member, its in groups.items() if its is other}
+        groups |= dict.fromkeys(members, group)
+    return groups
 
 
 class _Survey:

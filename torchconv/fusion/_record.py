@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node, Proxy, Tracer
 
+from torchconv import _torch
+from torchconv._unmodified import is_changed
 from torchconv.fusion._untouched import Note
 
 Module = torch.nn.Module
@@ -21,19 +23,6 @@ def is_layer(module: Module) -> bool:
     return isinstance(module, torch.jit.ScriptModule) or any(
         base not in _CONTAINERS and f"{base.__module__}.".startswith(_LIBRARIES)
         for base in type(module).__mro__
-    )
-
-
-def has_own_forward(module: Module) -> bool:
-    """Whether the object has a forward of its own, which its class does not know."""
-    return "forward" in module.__dict__
-
-
-def has_hooks(module: Module) -> bool:
-    """Whether anybody watches the calls of the module, or has put a function in their place."""
-    return has_own_forward(module) or any(
-        getattr(module, f"_{kind}_hooks", None)
-        for kind in ("forward", "forward_pre", "backward", "backward_pre")
     )
 
 
@@ -68,7 +57,7 @@ def record(root: Module, opaque: Opaque | None = None) -> Recording | None:
         opaque: Those whose forwards are not recorded, but their calls as a whole;
             those whose forwards cannot be are added. If None, no module's forward but its own.
     """
-    if has_own_forward(root) or not _takes_only_inputs(root):
+    if _torch.has_own_call(root) or not _takes_only_inputs(root):
         return None
     while True:
         note, recorder = Note(root), _Recorder(opaque)
@@ -146,7 +135,7 @@ class _Recorder(Tracer):
     def call_module(
         self, m: Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if self._opaque is None or is_opaque(m, self._opaque) or is_layer(m) or has_hooks(m):
+        if self._opaque is None or is_opaque(m, self._opaque) or is_layer(m) or is_changed(m):
             return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
         return self._running(m, lambda: forward(*args, **kwargs))
 
@@ -177,13 +166,12 @@ class _Recorder(Tracer):
 
 def _state() -> tuple[Any, ...]:
     """All that changes the meaning of a call without being an argument of it."""
-    saved_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
     return (
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cpu"),
         torch.get_autocast_dtype("cpu"),
         torch.get_default_dtype(),
-        torch._C._len_torch_function_stack(),
-        saved_hooks and saved_hooks(False),  # as of torch.utils.checkpoint
+        _torch.function_modes(),
+        _torch.saved_tensor_hooks(),
     )

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.fx import Graph
 
+from torchconv.fusion._group import GROUP
 from torchconv.fusion._record import Module
 
-ORIGINAL_CLASS = "_class_before_fuse"  # an attribute of every module that fuse has changed
 REWRITTEN = "_rewritten_by_fuse"  # in the namespace of a class with another forward
+_CLASS = "_original_class"  # the name of its base in the text of that forward
 
 
 class Code(NamedTuple):
@@ -32,7 +33,8 @@ def can_be_rewritten(module: Module) -> bool:
     """
     cls = original_class(module)
     return (
-        type(cls) in (type, ABCMeta)
+        GROUP not in module.__dict__
+        and type(cls) in (type, ABCMeta)
         and not any("__init_subclass__" in vars(base) for base in cls.__mro__[:-1])
         and cls.__reduce__ is object.__reduce__
         and cls.__reduce_ex__ is object.__reduce_ex__
@@ -44,8 +46,9 @@ def can_be_rewritten(module: Module) -> bool:
 
 
 def original_class(module: Module) -> type[Module]:
-    """The class that the module was made of."""
-    return module.__dict__.get(ORIGINAL_CLASS, type(module))
+    """The class that the module had before its forward was rewritten."""
+    cls = type(module)
+    return cls.__bases__[0] if is_rewritten(module) else cls
 
 
 def is_rewritten(module: Module) -> bool:
@@ -54,19 +57,27 @@ def is_rewritten(module: Module) -> bool:
 
 
 def rewritten(cls: type[Module], graph: Graph) -> type[Module]:
-    """A subclass whose forward computes the graph."""
+    """A subclass whose forward computes the graph while the module's group is intact."""
     for node in graph.nodes:
         node.type = None  # annotations may name what cannot be pickled
     code = graph.python_code("self")
     names = {name: value for name, value in code.globals.items() if name in code.src}
-    return _subclass(cls, Code(code.src, names))
+    inputs = ", ".join(node.target for node in graph.nodes if node.op == "placeholder")
+    return _subclass(cls, Code(_guarded(code.src, inputs), names))
+
+
+def _guarded(text: str, inputs: str) -> str:
+    """The forward, with a first line that calls the class's own forward instead."""
+    head, colon, body = text.partition("):\n")
+    guard = f"    if not self.{GROUP}.is_intact(): return {_CLASS}.forward(self, {inputs})\n"
+    return f"{head}{colon}{guard}{body}"
 
 
 def _subclass(cls: type[Module], code: Code) -> type[Module]:
     file = f"<torchconv.fuse {cls.__module__}.{cls.__qualname__} {hash(code.text):x}>"
     lines = code.text.splitlines(keepends=True)
     linecache.cache[file] = len(code.text), None, lines, file  # for tracebacks
-    names = dict(code.names)
+    names = {**code.names, _CLASS: cls}
     exec(compile(code.text, file, "exec"), names)
 
     def reduce(self: Module, protocol: Any) -> Any:

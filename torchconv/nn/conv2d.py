@@ -16,6 +16,27 @@ def _is_image(input: Any) -> bool:
     return hasattr(input, "__torch_function__")
 
 
+def padded(layer: torch.nn.Conv2d, input: Tensor) -> tuple[Tensor, Any]:
+    """The input as the operator takes it, and the padding that is left to the operator."""
+    padding: Any = layer.padding
+    # An input of the wrong rank goes on to conv2d, which says what is wrong with it. What is no
+    # Tensor but acts as one, as fx's proxies, is padded like one.
+    if layer.padding_mode == "zeros" or not _is_image(input):
+        return input, padding
+    amounts = layer._reversed_padding_repeated_twice
+    if amounts is None:  # 'same' with a stride, which depends on the input
+        amounts = _amounts(layer, padding, input.shape[-2:])
+    return torch.nn.functional.pad(input, amounts, mode=layer.padding_mode), 0
+
+
+def _amounts(layer: torch.nn.Conv2d, padding: Any, input_size: Sequence[int]) -> list[int]:
+    """Left, right, top and bottom."""
+    strides, dilations = (
+        pair("conv2d", name, getattr(layer, name)) for name in ("stride", "dilation")
+    )
+    return conv_padding("conv2d", padding, input_size, layer.kernel_size, strides, dilations)
+
+
 class Conv2d(torch.nn.Conv2d):
     """Convolution layer with the parameters of ``torch.nn.Conv2d``; see :func:`torchconv.conv2d`.
 
@@ -70,7 +91,7 @@ class Conv2d(torch.nn.Conv2d):
             dtype,
         )
         try:
-            amounts = self._amounts(padding, (0, 0))  # refuses what is no padding at all
+            amounts = _amounts(self, padding, (0, 0))  # refuses what is no padding at all
         except RuntimeError as error:
             raise ValueError(str(error)) from None
         if any(amount < 0 for amount in amounts):
@@ -78,33 +99,18 @@ class Conv2d(torch.nn.Conv2d):
         self.padding = (
             padding if isinstance(padding, str) else tuple(pair("conv2d", "padding", padding))
         )
-        # What torch.nn.Conv2d keeps for F.pad, for those who look; 'same' with a stride has no
-        # fixed amounts, and forward asks for them each time.
-        self._reversed_padding_repeated_twice = amounts
+        # What forward gives to F.pad, as in torch.nn.Conv2d; others may change it. 'same' with a
+        # stride has no fixed amounts.
+        depends = self.padding == "same" and any(step > 1 for step in self.stride)
+        self._reversed_padding_repeated_twice: Any = None if depends else amounts
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps ``Tensor[batch, in_channels, height, width]`` (or without batch) to the output."""
         return self._conv_forward(input, self.weight, self.bias)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = self._padded(input)
+        input, padding = padded(self, input)
         return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
-
-    def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
-        """The input as the operator takes it, and the padding that is left to the operator."""
-        padding: Any = self.padding
-        # An input of the wrong rank goes on to conv2d, which says what is wrong with it. What is no
-        # Tensor but acts as one, as fx's proxies, is padded like one.
-        if self.padding_mode == "zeros" or not _is_image(input):
-            return input, padding
-        amounts = self._amounts(padding, (input.shape[-2], input.shape[-1]))
-        return torch.nn.functional.pad(input, amounts, mode=self.padding_mode), 0
-
-    def _amounts(self, padding: Any, input_size: Sequence[int]) -> list[int]:
-        strides, dilations = (
-            pair("conv2d", name, getattr(self, name)) for name in ("stride", "dilation")
-        )
-        return conv_padding("conv2d", padding, input_size, self.kernel_size, strides, dilations)
 
 
 class LazyConv2d(torch.nn.LazyConv2d, Conv2d):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from torchconv.nn.conv2d import Conv2d
+from torchconv.nn.conv2d import Conv2d, padded
 from torchconv.ops.conv2d_act_pool import conv2d_act_pool
 from torchconv.ops.pool_window import PoolWindow, check_window
 
@@ -17,7 +17,7 @@ class ConvActPool2d(Conv2d):
 
     It computes what :class:`Conv2d`, :class:`ReLU` or :class:`Sigmoid`, and :class:`MaxPool2d`
     compute one after the other, with the parameters and ``state_dict`` keys of the first.
-    :func:`torchconv.fuse` puts it in the place of such three layers.
+    :func:`torchconv.fuse` makes three such layers compute this block.
 
     Args:
         in_channels: Channels of the input.
@@ -91,7 +91,7 @@ activation='sigmoid', pool=2)
         self.pool = pool
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = self._padded(input)
+        input, padding = padded(self, input)
         return conv2d_act_pool(
             input,
             weight,

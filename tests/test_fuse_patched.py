@@ -1,0 +1,281 @@
+"""Layers that somebody has changed: fuse leaves them alone, and a block goes back to its parts."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from fusible import Children, Methods, Tutorial, plain
+from torch.nn import functional
+
+import torchconv
+from torchconv.fusion import Block
+
+libraries = pytest.mark.parametrize("nn", [torch.nn, torchconv.nn], ids=["torch", "torchconv"])
+
+
+class Parts:
+    """The layers of a model's chain; None for what is a function there."""
+
+    def __init__(self, model):
+        layers = list(model.modules())
+        self.conv = next(m for m in layers if isinstance(m, torch.nn.Conv2d))
+        self.relu = next((m for m in layers if isinstance(m, torch.nn.ReLU)), None)
+        self.pool = next((m for m in layers if isinstance(m, torch.nn.MaxPool2d)), None)
+
+
+def wraps_forward(layer):
+    """As accelerate and offloading do: the old forward is called by the new one."""
+    forward = layer.forward
+    layer.forward = lambda x: 2 * forward(x) - 0.1
+
+
+def circular(conv):
+    """As tiling patches of diffusion models do."""
+    conv._conv_forward = lambda x, weight, bias: functional.conv2d(
+        functional.pad(x, (1, 1, 1, 1), mode="circular"), weight, bias
+    )
+
+
+def own(name, function):
+    return lambda layer: setattr(layer, name, function)
+
+
+def double_on_class(cls, name):
+    method = getattr(cls, name)
+
+    def change(monkeypatch):
+        monkeypatch.setattr(cls, name, lambda self, *args: 2 * method(self, *args) - 0.1)
+
+    return change
+
+
+# What is done to the layers of a chain.
+ON_OBJECTS = {
+    "conv._conv_forward": lambda parts: circular(parts.conv),
+    "conv._call_impl": lambda parts: own("_call_impl", lambda x: x - 0.1)(parts.conv),
+    "conv.forward": lambda parts: wraps_forward(parts.conv),
+    "conv hook": lambda parts: parts.conv.register_forward_hook(lambda *args: args[2] - 0.5),
+    "conv pre-hook": lambda parts: parts.conv.register_forward_pre_hook(lambda _, x: (x[0] * -1,)),
+    "conv parametrization": lambda parts: torch.nn.utils.parametrize.register_parametrization(
+        parts.conv, "weight", torch.nn.Tanh()
+    ),
+    "relu.forward": lambda parts: wraps_forward(parts.relu),
+    "relu._call_impl": lambda parts: own("_call_impl", torch.tanh)(parts.relu),
+    "relu hook": lambda parts: parts.relu.register_forward_hook(lambda *args: args[2] - 0.5),
+    "pool.forward": lambda parts: wraps_forward(parts.pool),
+    "pool hook": lambda parts: parts.pool.register_forward_hook(lambda *args: args[2] - 0.5),
+    "pool.kernel_size": lambda parts: own("kernel_size", 3)(parts.pool),
+    "pool.stride": lambda parts: own("stride", 1)(parts.pool),
+}
+# What is done to a library: the class or module, and the name of what is replaced.
+ON_LIBRARIES = {
+    "Conv2d.forward": lambda nn: (nn.Conv2d, "forward"),
+    "Conv2d._conv_forward": lambda nn: (nn.Conv2d, "_conv_forward"),
+    "Conv2d._call_impl": lambda nn: (nn.Conv2d, "_call_impl"),
+    "ReLU.forward": lambda nn: (nn.ReLU, "forward"),
+    "MaxPool2d.forward": lambda nn: (nn.MaxPool2d, "forward"),
+    "MaxPool2d.__call__": lambda nn: (nn.MaxPool2d, "__call__"),
+    "Sequential.forward": lambda nn: (torch.nn.Sequential, "forward"),
+}
+FUNCTIONS = {
+    "functional.relu": (functional, "relu"),
+    "functional.max_pool2d": (functional, "max_pool2d"),
+    "functional.conv2d": (functional, "conv2d"),
+    "torch.sigmoid": (torch, "sigmoid"),
+    "Tensor.sigmoid_": (torch.Tensor, "sigmoid_"),
+}
+
+
+def block_of(model):
+    return next((m for m in model.modules() if isinstance(m, Block)), None)
+
+
+def images():
+    torch.manual_seed(1)
+    return torch.randn(2, 3, 14, 14, dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def no_hooks_remain():
+    yield
+    assert not torch.nn.modules.module._global_forward_hooks
+
+
+@pytest.mark.parametrize("change", ON_OBJECTS.values(), ids=ON_OBJECTS)
+@libraries
+def test_changed_objects(nn, change):
+    """Before fuse, and after it."""
+    model = plain(nn, padding=1, pool=(2, 2)).double()[:3]
+    before, after, x = copy.deepcopy(model), copy.deepcopy(model), images()
+    torchconv.fuse(after)
+    assert block_of(after) is not None
+    unchanged = after(x)
+    for each in (model, before, after):
+        change(Parts(each))
+    expected = model(x)
+    assert expected.shape != unchanged.shape or not torch.allclose(expected, unchanged)
+    torch.testing.assert_close(after(x), expected)
+    torch.testing.assert_close(torchconv.fuse(before)(x), expected)
+
+
+@pytest.mark.parametrize("where", ON_LIBRARIES.values(), ids=ON_LIBRARIES)
+@libraries
+def test_changed_classes(nn, where, monkeypatch):
+    model = plain(nn, padding=1).double()[:3]
+    after, x = torchconv.fuse(copy.deepcopy(model)), images()
+    unchanged = after(x)
+    double_on_class(*where(nn))(monkeypatch)
+    expected = model(x)
+    assert not torch.allclose(expected, unchanged)
+    torch.testing.assert_close(after(x), expected)
+    torch.testing.assert_close(copy.deepcopy(after)(x), expected)
+    if where(nn)[0] is not torch.nn.Sequential:  # fuse sees through a new forward
+        assert block_of(torchconv.fuse(copy.deepcopy(model))) is None
+    monkeypatch.undo()
+    assert torch.equal(after(x), unchanged)
+    assert block_of(after)._fusion.is_intact()
+
+
+@pytest.mark.parametrize("place", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_changed_functions(place, monkeypatch):
+    """As counters of operations do, and in layers as in functions that a forward calls."""
+    models = [plain(torch.nn), plain(torch.nn, act="Sigmoid"), Tutorial(torch.nn)]
+    x, all_calls = images(), 0
+    for model in (m.double().eval() for m in [*models, Methods(torch.nn)]):
+        fused = torchconv.fuse(copy.deepcopy(model))
+        assert block_of(fused) is not None
+        function, seen = getattr(*place), []
+
+        def counting(*args, _function=function, _seen=seen, **kwargs):
+            _seen.append(1)
+            return _function(*args, **kwargs)
+
+        monkeypatch.setattr(*place, counting)
+        expected = model(x)
+        calls = len(seen)
+        all_calls += calls
+        torch.testing.assert_close(fused(x), expected)
+        assert len(seen) == 2 * calls
+        fused_later = torchconv.fuse(copy.deepcopy(model))  # which calls functions to record them
+        seen.clear()
+        torch.testing.assert_close(fused_later(x), expected)
+        assert len(seen) == calls
+        monkeypatch.undo()
+        assert block_of(fused)._fusion.is_intact()
+    assert all_calls > 0
+
+
+def test_a_new_forward_of_the_caller_is_called(monkeypatch):
+    model = Tutorial(torch.nn).double()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    monkeypatch.setattr(Tutorial, "forward", lambda self, x: self.conv(x).tanh())
+    assert torch.equal(fused(x), model(x))
+
+
+def test_hooks_on_all_modules_see_every_layer():
+    model, seen = torchconv.fuse(plain(torch.nn)), []
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, _, out: seen.append(tuple(out.shape[1:]))
+    )
+    try:
+        model(images().float())
+        assert seen[:3] == [(4, 12, 12), (4, 12, 12), (4, 6, 6)]
+        assert block_of(torchconv.fuse(plain(torch.nn))) is None
+    finally:
+        handle.remove()
+
+
+def test_one_changed_chain_leaves_the_others_fused():
+    model = torch.nn.Sequential(plain(torch.nn)[:3], plain(torch.nn, stride=2)[:3])
+    blocks = [m for m in torchconv.fuse(model).modules() if isinstance(m, Block)]
+    blocks[0]._conv_forward = blocks[0]._conv_forward
+    assert [block._fusion.is_intact() for block in blocks] == [False, True]
+
+
+def test_a_chain_over_several_modules_goes_back_as_a_whole():
+    model = Children(torch.nn).double()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    for each in (model, fused):
+        wraps_forward(Parts(each).conv)
+    torch.testing.assert_close(fused(x), model(x))
+
+
+@libraries
+def test_an_edited_padding_is_used(nn):
+    model = plain(nn, padding=1, padding_mode="circular").double()[:3]
+    twin = plain(torch.nn, padding=1, padding_mode="circular").double()[:3]
+    twin.load_state_dict(model.state_dict())
+    for each in (model, twin):
+        each[0]._reversed_padding_repeated_twice = [0, 2, 1, 3]
+    expected, x = twin(images()), images()
+    torch.testing.assert_close(model(x), expected)
+    torch.testing.assert_close(torchconv.fuse(model)(x), expected)
+    model[0]._reversed_padding_repeated_twice = twin[0]._reversed_padding_repeated_twice = [3] * 4
+    torch.testing.assert_close(model(x), twin(x))
+
+
+def test_a_strided_same_layer_keeps_no_fixed_padding():
+    layer = torchconv.nn.Conv2d(3, 4, 3, stride=2, padding="same", padding_mode="reflect")
+    assert layer._reversed_padding_repeated_twice is None
+    assert layer(torch.randn(1, 3, 7, 8)).shape == (1, 4, 4, 4)
+
+
+def half_less(module, inputs, out):
+    return out - 0.5
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_go_back_on_their_own(copied):
+    model, x = torchconv.fuse(plain(torch.nn).double()), images()
+    twin, expected = copied(model), model(x)
+    twin[1].register_forward_hook(half_less)
+    assert torch.equal(model(x), expected)
+    assert not torch.allclose(twin(x), expected)
+    torch.testing.assert_close(copied(twin)(x), torchconv.unfuse(twin)(x))
+
+
+def test_compiled_blocks_notice_changes():
+    torch._dynamo.reset()
+    model = plain(torch.nn).double()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    compiled = torch.compile(fused, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), model(x))
+    for each in (model, fused):
+        wraps_forward(Parts(each).conv)
+    torch.testing.assert_close(compiled(x), model(x))
+
+
+def test_unfuse_of_a_part_leaves_a_model_that_is_right():
+    model = Children(torch.nn).double()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    for child in fused.children():
+        torchconv.unfuse(child)
+        torch.testing.assert_close(fused(x), model(x))
+    assert block_of(torchconv.fuse(fused)) is not None
+    torch.testing.assert_close(fused(x), model(x))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_models_on_a_gpu_are_fused():
+    model = torchconv.fuse(plain(torch.nn).cuda())
+    assert block_of(model) is not None
+    assert model(images().float().cuda()).is_cuda
+
+
+@pytest.mark.filterwarnings("ignore:.*Complex modules")
+def test_a_block_of_a_type_without_kernels_is_a_convolution():
+    model = torchconv.fuse(plain(torch.nn).double())
+    twin, x = plain(torch.nn)[0].to(torch.complex128), images().to(torch.complex128)
+    model[0].to(torch.complex128).load_state_dict(twin.state_dict())
+    assert torch.equal(model[0](x), twin(x))
+
+
+def test_a_device_without_kernels_is_left_alone(monkeypatch):
+    model = plain(torch.nn)
+    monkeypatch.setattr("torchconv.fusion._group._DEVICES", ("meta",))
+    assert block_of(torchconv.fuse(model)) is None
+    monkeypatch.setattr("torchconv.fusion._group._DEVICES", ("cpu", "cuda"))
+    assert block_of(torchconv.fuse(model)) is not None
+    monkeypatch.setattr("torchconv.fusion._group._DEVICES", ())
+    assert model(images().float()).shape == (2, 5)

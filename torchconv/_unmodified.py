@@ -1,0 +1,133 @@
+"""Whether a layer still runs the code that its library had when torchconv was imported.
+
+Whatever computes a layer in another way must compute what a call of the layer computes now. So it
+first makes sure that nobody has replaced any part of that call: a method of the object or of its
+class, a function that the method calls, or hooks around it.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional
+
+import torchconv.functional
+import torchconv.nn as layers
+from torchconv import _torch
+
+Module = torch.nn.Module
+
+
+class Place(NamedTuple):
+    """An attribute of a module or class, and the function that it should hold."""
+
+    owner: Any
+    name: str
+    function: Any
+
+
+# The operator that a layer computes.
+OPERATORS: dict[type[Module], str] = {
+    torch.nn.Conv2d: "conv2d",
+    layers.Conv2d: "conv2d",
+    torch.nn.Linear: "linear",
+    layers.Linear: "linear",
+    torch.nn.MaxPool2d: "max_pool2d",
+    layers.MaxPool2d: "max_pool2d",
+    torch.nn.ReLU: "relu",
+    layers.ReLU: "relu",
+    torch.nn.Sigmoid: "sigmoid",
+    layers.Sigmoid: "sigmoid",
+}
+
+
+def _place(owner: Any, name: str) -> Place:
+    return Place(owner, name, getattr(owner, name))
+
+
+# The functions that a forward of torch.nn calls, and those that these call.
+_TORCHS = {
+    "conv2d": ((functional, "conv2d"), (functional, "pad")),
+    "linear": ((functional, "linear"),),
+    "max_pool2d": ((functional, "max_pool2d"), (torch, "max_pool2d")),
+    "relu": ((functional, "relu"), (torch, "relu"), (torch, "relu_")),
+    "sigmoid": ((torch, "sigmoid"),),
+}
+# Other places where a forward finds a function of an operator.
+_OTHERS = {
+    "relu": ((functional, "relu_"), (torch.Tensor, "relu"), (torch.Tensor, "relu_")),
+    "sigmoid": (
+        (functional, "sigmoid"),
+        (torch, "sigmoid_"),
+        (torch.Tensor, "sigmoid"),
+        (torch.Tensor, "sigmoid_"),
+        (torch.special, "expit"),
+    ),
+}
+
+
+def _ours(operator: str) -> tuple[tuple[Any, str], ...]:
+    """The functions that a forward of torchconv.nn calls."""
+    padding = ((functional, "pad"),) if operator == "conv2d" else ()
+    return ((sys.modules[f"torchconv.nn.{operator}"], operator), *padding)
+
+
+# Of each operator: all functions that compute it.
+FUNCTIONS = {
+    operator: tuple(
+        _place(*place)
+        for place in (*theirs, *_OTHERS.get(operator, ()), (torchconv.functional, operator))
+    )
+    for operator, theirs in _TORCHS.items()
+}
+# Of each layer class: the methods that a call of it goes through, and the functions behind them.
+PLACES = {
+    cls: (
+        *(_place(cls, name) for name in ("__call__", *_torch.CALL_METHODS) if hasattr(cls, name)),
+        *(
+            _place(*p)
+            for p in (_ours(operator) if cls in vars(layers).values() else _TORCHS[operator])
+        ),
+    )
+    for cls, operator in OPERATORS.items()
+}
+
+
+def are_unmodified(places: Iterable[Place]) -> bool:
+    """Whether all places hold the functions that they should hold."""
+    for owner, name, function in places:
+        found = getattr(owner, name)
+        if found is not function and _torch.without_fx_tracing(found) is not function:
+            return False
+    return True
+
+
+def is_changed(module: Module) -> bool:
+    """Whether a call of the object does more or else than its class."""
+    return _torch.has_own_call(module) or _torch.has_hooks(module)
+
+
+def is_unmodified(module: Module) -> bool:
+    """Whether the module is a layer of either library that computes what it did at import."""
+    places = PLACES.get(type(module))
+    return (
+        places is not None
+        and not is_changed(module)
+        and not _torch.any_global_hooks()
+        and are_unmodified(places)
+    )
+
+
+def has_plain_parameters(module: Module) -> bool:
+    """Whether weight and bias are parameters, and neither means more than its numbers.
+
+    A tensor subclass (quantized, distributed) computes on its own; a weight that is no parameter is
+    what something else makes of others.
+    """
+    parameters = module._parameters
+    weight = parameters.get("weight")
+    bias = parameters.get("bias")
+    return (
+        weight is not None and _torch.is_plain(weight) and (bias is None or _torch.is_plain(bias))
+    )

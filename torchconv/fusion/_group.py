@@ -1,0 +1,125 @@
+"""Chains that are fused together, and the test that each of their calls makes."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from torchconv import _C
+from torchconv._torch import any_global_hooks
+from torchconv._unmodified import (
+    FUNCTIONS,
+    OPERATORS,
+    PLACES,
+    Place,
+    are_unmodified,
+    has_plain_parameters,
+    is_changed,
+)
+
+Module = torch.nn.Module
+GROUP = "_fusion"  # the attribute of every fused module that holds its group
+POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_DEVICES = ("cpu", "meta", *(("cuda",) if "conv2d_act_pool" in _C.cuda_operators() else ()))
+
+
+def has_kernels(convolution: Module) -> bool:
+    """Whether a block has kernels for a convolution's parameters."""
+    weight: Any = convolution._parameters.get("weight")
+    return (
+        has_plain_parameters(convolution)
+        and weight.dtype in _DTYPES
+        and weight.device.type in _DEVICES
+    )
+
+
+class Group:
+    """Convolutions, the layers after them, and the forwards that call both.
+
+    All of them compute the fused form as long as each would compute, on its own, what it did when
+    it was fused. Once anything is replaced, all of them compute on their own.
+
+    Args:
+        convolutions: They compute the blocks.
+        followers: Activations and poolings that return their input.
+        left_out: Layers that a new forward calls no more; other calls of them remain.
+        functions: Operators that a new forward calls no more: relu, sigmoid, max_pool2d.
+        callers: Classes whose forward calls these.
+    """
+
+    def __init__(
+        self,
+        convolutions: Iterable[Module],
+        followers: Iterable[Module],
+        left_out: Iterable[Module],
+        functions: Iterable[str],
+        callers: Iterable[type[Module]],
+    ) -> None:
+        self.convolutions, self.followers = list(convolutions), list(followers)
+        self.left_out, self.functions = list(left_out), set(functions)
+        self.callers = set(callers)
+        self._arguments = [(m, _pool_arguments(m)) for m in (*self.followers, *self.left_out)]
+        self._places = self._find_places()
+
+    def is_intact(self) -> bool:
+        """Whether the fused form computes what the parts would."""
+        for convolution in self.convolutions:
+            if is_changed(convolution) or not has_kernels(convolution):
+                return False
+        for layer, arguments in self._arguments:
+            if is_changed(layer) or _pool_arguments(layer) != arguments:
+                return False
+        for module in (*self.convolutions, *self.followers):
+            if GROUP not in module.__dict__:  # a part of the model was given to unfuse
+                return False
+        return not any_global_hooks() and are_unmodified(self._places)
+
+    def joined(self, other: "Group") -> "Group":
+        """One group of both."""
+        return Group(
+            dict.fromkeys([*self.convolutions, *other.convolutions]),
+            dict.fromkeys([*self.followers, *other.followers]),
+            dict.fromkeys([*self.left_out, *other.left_out]),
+            self.functions | other.functions,
+            self.callers | other.callers,
+        )
+
+    def _find_places(self) -> list[Place]:
+        modules = (*self.convolutions, *self.followers, *self.left_out)
+        classes = {library_class(type(module)) for module in modules}
+        places = [place for cls in classes for place in PLACES[cls]]
+        places += [place for operator in self.functions for place in FUNCTIONS[operator]]
+        places += [Place(cls, "forward", cls.forward) for cls in self.callers]
+        return list(dict.fromkeys(places))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the functions themselves: some of them cannot be pickled."""
+        return {key: value for key, value in self.__dict__.items() if key != "_places"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._places = self._find_places()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
+        """With the same functions, which may have been replaced meanwhile."""
+        twin = memo[id(self)] = copy.copy(self)
+        twin.convolutions = copy.deepcopy(self.convolutions, memo)
+        twin.followers = copy.deepcopy(self.followers, memo)
+        twin.left_out = copy.deepcopy(self.left_out, memo)
+        twin._arguments = copy.deepcopy(self._arguments, memo)
+        twin._places = self._places
+        return twin
+
+
+def library_class(cls: type[Module]) -> type[Module]:
+    """The class of torch.nn or torchconv.nn that a layer has, or had before it was fused."""
+    return next(base for base in cls.__mro__ if base in OPERATORS)
+
+
+def _pool_arguments(layer: Module) -> tuple[Any, ...] | None:
+    own = layer.__dict__
+    if "kernel_size" not in own:
+        return None
+    return tuple([own[name] for name in POOL_ARGUMENTS])
