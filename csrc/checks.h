@@ -1,6 +1,6 @@
 // The one grammar of refusals, shared by every operator and device:
 //
-//   conv2d: expected weight.size(1) == 3 (in_channels / groups), but got 4
+//   conv2d: expected x.size(1) == 3 (weight.size(1) · groups), but got 4
 //
 // A failed check raises RuntimeError, and nothing that the caller holds is written. `Int` is
 // int64_t in kernels, c10::SymInt in meta kernels.
@@ -47,9 +47,9 @@ void check_same(const char* op, const at::Tensor& tensor, const char* name,
 void check_rank(const char* op, const at::Tensor& tensor, const char* name, int64_t rank,
                 const char* dims);
 
-// Comparisons of sizes for TORCHCONV_EXPECT. A symbolic size may have no value while a model is
-// exported or compiled ("unbacked", such as the number of rows in x[mask]). The comparison then
-// holds for the trace and becomes an assertion of the traced graph; the kernel checks real sizes.
+// Comparisons for TORCHCONV_EXPECT. A symbolic size can be unbacked: it has no value while a graph
+// is traced, such as the number of rows in x[mask]. expect_true then returns true and adds a
+// runtime assertion to the graph.
 inline bool is_equal(int64_t a, int64_t b) { return a == b; }
 inline bool is_equal(const c10::SymInt& a, const c10::SymInt& b) {
   return a.sym_eq(b).expect_true(__FILE__, __LINE__);
@@ -59,7 +59,7 @@ inline bool is_at_least(const c10::SymInt& a, const c10::SymInt& b) {
   return a.sym_ge(b).expect_true(__FILE__, __LINE__);
 }
 
-/// Whether a size is known to be 1. An unbacked size is not.
+/// True if the size is 1. A backed size adds a guard, an undecided one gives false.
 inline bool is_known_one(int64_t size) { return size == 1; }
 inline bool is_known_one(const c10::SymInt& size) { return TORCH_GUARD_OR_FALSE(size.sym_eq(1)); }
 
@@ -98,7 +98,7 @@ c10::SymInt checked_mul(const char* op, const c10::SymInt& a, const c10::SymInt&
 c10::SymInt checked_add(const char* op, const c10::SymInt& a, const c10::SymInt& b);
 
 /// Refuses a tensor whose bytes could not be counted in 64 bits, even if some other size is zero.
-/// Symbolic sizes are left out; the kernel checks them.
+/// Checks known sizes only; symbolic sizes are checked by the kernel.
 template <class Int>
 void check_countable(const char* op, IntList<Int> sizes) {
   int64_t bytes = 8;

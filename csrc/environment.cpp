@@ -26,9 +26,10 @@ size_t index_of(const std::string& name, const std::vector<std::string>& names,
 }
 
 size_t environment_choice(const char* variable, const std::vector<std::string>& names,
-                          size_t otherwise) {
+                          size_t otherwise, const std::string& kind) {
   const std::string value = value_of(variable);
-  return value.empty() ? otherwise : index_of(value, names, std::string(variable) + ": expected");
+  if (value.empty()) return otherwise;
+  return index_of(value, names, std::string(variable) + ": expected" + kind);
 }
 
 bool environment_flag(const char* variable, bool otherwise) {
@@ -36,8 +37,10 @@ bool environment_flag(const char* variable, bool otherwise) {
   if (value.empty()) return otherwise;
   std::transform(value.begin(), value.end(), value.begin(),
                  [](unsigned char letter) { return std::tolower(letter); });
-  const std::vector<std::string> words = {"0", "false", "off", "no", "1", "true", "on", "yes"};
-  return index_of(value, words, std::string(variable) + ": expected") >= 4;
+  const std::vector<std::string> no = {"0", "false", "off", "no"}, yes = {"1", "true", "on", "yes"};
+  std::vector<std::string> words = no;
+  words.insert(words.end(), yes.begin(), yes.end());
+  return index_of(value, words, std::string(variable) + ": expected") >= no.size();
 }
 
 }  // namespace torchconv

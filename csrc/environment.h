@@ -1,4 +1,4 @@
-// Choices by name. An environment variable makes each until a call makes another.
+// Settings with named values. An environment variable sets the initial value; a call replaces it.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@ size_t index_of(const std::string& name, const std::vector<std::string>& names,
                 const std::string& subject);
 
 /// The index of an environment variable's value in `names`; `otherwise` if it is unset or empty.
-/// Throws std::invalid_argument for any other value.
+/// Throws std::invalid_argument for any other value: "VARIABLE: expected" + `kind` + " one of …".
 size_t environment_choice(const char* variable, const std::vector<std::string>& names,
-                          size_t otherwise);
+                          size_t otherwise, const std::string& kind = "");
 
 /// True for 1, true, on and yes, false for 0, false, off and no, in upper or lower case;
 /// `otherwise` if the variable is unset or empty. Throws std::invalid_argument for any other value.

@@ -19,7 +19,8 @@ TORCH_LIBRARY(torchconv, m) {
   m.def("linear_backward_bias(Tensor grad_out) -> Tensor");
 
   // padding is (left, right, top, bottom); other pairs are (height, width). channels_last is the
-  // memory format of a gradient. It follows from x and weight, of which a gradient has only one.
+  // memory format of the result. The caller passes it: it depends on x and weight, and each
+  // gradient operator receives only one of them.
   m.def(
       "conv2d(Tensor x, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, "
       "SymInt[] dilation, SymInt groups) -> Tensor");

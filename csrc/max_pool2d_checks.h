@@ -53,7 +53,7 @@ BasicPool2dShape<Int> max_pool2d_shape(const char* op, IntList<Int> x,
                      " to be empty in no dimension but the batch");
   }
   const Int window_size = checked_mul(op, window.kernel_size[0], window.kernel_size[1]);
-  TORCHCONV_EXPECT(window_size < INT32_MAX, op, window.kernel_size,
+  TORCHCONV_EXPECT(is_at_least(Int(INT32_MAX - 1), window_size), op, window.kernel_size,
                    "kernel_size to cover less than 2^31 elements");
 
   const BasicPool2dShape<Int> s{x[0],

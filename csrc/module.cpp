@@ -23,7 +23,8 @@ PYBIND11_MODULE(_C, m) {
         torchconv::strict_accuracy();
         for (const char* what : {"algorithm", "tile", "float32"}) torchconv::cuda::choice(what);
       },
-      "Reads the environment variables. Raises ValueError for a value that none of them takes.");
+      "Reads the environment variables. Raises ValueError if one has a value that it does not "
+      "take.");
   m.def("cuda_operators", &torchconv::cuda_operators,
         "Operators that this build has CUDA kernels for.");
   m.def("available_isas", &torchconv::available_isas,
@@ -44,7 +45,7 @@ PYBIND11_MODULE(_C, m) {
       "get_strict_accuracy", &torchconv::strict_accuracy,
       "Whether algorithms are left out whose errors in usual layers exceed those of direct sums.");
   m.def("set_strict_accuracy", &torchconv::set_strict_accuracy, pybind11::arg("on"),
-        "Restricts convolutions to such algorithms.");
+        "Leaves these algorithms out, or takes them again.");
   m.def("explain_conv2d", &torchconv::explain_conv2d, pybind11::arg("sizes"),
         pybind11::arg("element_bytes"), pybind11::arg("is_bf16"), pybind11::arg("channels_last"),
         "The plans of a convolution and of its two gradients, from the numbers of Conv2dShape.");

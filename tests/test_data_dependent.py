@@ -88,7 +88,12 @@ def test_compiled(sizes, call, weight):
 def test_nothing_selected(sizes, call, weight):
     weight = weight.to(torch.get_default_device())
     x, mask = inputs(sizes, [0] * 6)
-    assert compiled(call)(x, mask, weight).shape == call(x, mask, weight).shape
+    found = []
+    for each in (compiled(call), call):
+        given = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
+        out = each(given[0], mask, given[1])
+        found.append([out, *torch.autograd.grad(out.square().sum(), given, allow_unused=True)])
+    torch.testing.assert_close(*found)
 
 
 def test_sizes_that_are_known_are_still_checked():
@@ -104,5 +109,5 @@ def test_a_size_that_does_not_fit_is_refused_when_it_runs():
     function = compiled(lambda x, mask, weight: torchconv.matmul(x[:, mask], weight))
     x, mask = inputs(ROWS[::-1], MASKS[0])
     assert function(x, mask, torch.ones(4, 2, dtype=torch.float64)).shape == (5, 2)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match=r"matmul: expected|Runtime assertion|Eq"):
         function(x, torch.ones(6) > 0, torch.ones(4, 2, dtype=torch.float64))

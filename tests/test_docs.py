@@ -48,6 +48,21 @@ def test_links_lead_somewhere(page):
         assert target.startswith("http") or (page.parent / target).exists(), target
 
 
+def test_pages_name_the_supported_versions():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    first, last = re.search(r'"torch>=(2\.\d+),<2\.(\d+)"', project).groups()
+    torches = f"torch {first} to 2.{int(last) - 1}"
+    pythons = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    assert f'requires-python = ">={pythons[0]}"' in project
+    for page, texts in {
+        "README.md": [torches, f"Python {pythons[0]} to {pythons[-1]}"],
+        "CONTRIBUTING.md": [f"Python {pythons[0]} to {pythons[-1]}"],
+        "CHANGELOG.md": [torches.replace("torch ", "")],
+    }.items():
+        for text in texts:
+            assert text in (ROOT / page).read_text(encoding="utf-8"), (page, text)
+
+
 def test_tables_of_what_works_are_written_anew():
     """`python docs/what_works.py` writes them."""
     module = runpy.run_path(str(ROOT / "docs" / "what_works.py"))

@@ -73,13 +73,15 @@ def test_other_values_are_refused():
     cases = [(variable, value) for variable in READERS for value in ("2", "maybe", "sse9", " 1")]
     for (variable, value), found in zip(cases, imported_with(cases), strict=True):
         words = CHOICES.get(variable, ["0", "false", "off", "no", "1", "true", "on", "yes"])
-        sentence = f"{variable}: expected one of {', '.join(words)}, but got '{value}'"
+        kind = " an instruction set of this CPU," if variable == "TORCHCONV_CPU_ISA" else ""
+        sentence = f"{variable}: expected{kind} one of {', '.join(words)}, but got '{value}'"
         assert found == f"ValueError: {sentence}"
 
 
 def test_calls_refuse_other_names_in_the_same_way():
     sets = ", ".join(backends.available_cpu_isas())
-    sentence = f"cpu_isa: expected name to be one of {sets}, but got 'sse9'"
+    kind = "an instruction set of this CPU, one of"
+    sentence = f"cpu_isa: expected name to be {kind} {sets}, but got 'sse9'"
     with pytest.raises(ValueError, match=sentence), backends.cpu_isa("sse9"):
         pass
     with pytest.raises(ValueError, match=r"expected one of automatic, .* but got '7'"):

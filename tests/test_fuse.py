@@ -132,6 +132,13 @@ def test_weights_of_another_class_are_left_alone():
     model[0].weight = torch.nn.Parameter(model[0].weight.detach().as_subclass(Mine))
     assert blocks(torchconv.fuse(model)) == {}
 
+    class Computing(torch.Tensor):
+        __torch_function__ = torch._C._disabled_torch_function_impl
+
+    model = torchconv.fuse(plain(torch.nn))
+    model[0]._parameters["weight"] = model[0].weight.detach().as_subclass(Computing)
+    assert not model[0]._fusion.is_intact()
+
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_scripted_models_are_left_alone():

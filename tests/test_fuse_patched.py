@@ -1,10 +1,12 @@
 """Layers that somebody has changed: fuse leaves them alone, and a block goes back to its parts."""
 
 import copy
+import functools
 import pickle
 
 import pytest
 import torch
+from devices import GPU
 from fusible import Children, Methods, Tutorial, plain
 from torch.nn import functional
 
@@ -166,6 +168,27 @@ def test_changed_functions(place, monkeypatch):
     assert all_calls > 0
 
 
+class Counter:
+    """A function object, as tools that count operations make."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.calls = 0
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        return self.__wrapped__(*args, **kwargs)
+
+
+@pytest.mark.parametrize("wrapped", [Counter, functools.lru_cache])
+def test_functions_replaced_by_objects(wrapped, monkeypatch):
+    model = plain(torch.nn).double()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    monkeypatch.setattr(functional, "relu", wrapped(functional.relu))
+    assert torch.equal(fused(x), model(x))
+    assert block_of(torchconv.fuse(copy.deepcopy(model))) is None
+
+
 def test_a_new_forward_of_the_caller_is_called(monkeypatch):
     model = Tutorial(torch.nn).double()
     fused, x = torchconv.fuse(copy.deepcopy(model)), images()
@@ -246,6 +269,35 @@ def test_compiled_blocks_notice_changes():
     torch.testing.assert_close(compiled(x), model(x))
 
 
+class Finish(torch.nn.Module):
+    def forward(self, x):
+        return functional.max_pool2d(functional.relu(x), 2)
+
+
+class Finished(torch.nn.Module):
+    """The forward that calls the functions is not that of a module around the convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.finish = torch.nn.Conv2d(3, 4, 3), Finish()
+
+    def forward(self, x):
+        return self.finish(self.conv(x))
+
+
+@pytest.mark.parametrize("again", [torchconv.unfuse, torchconv.fuse])
+@pytest.mark.parametrize("part", ["conv", "finish"])
+def test_a_part_without_the_rest_of_its_chain(again, part):
+    model = Finished().double()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    assert block_of(fused)._fusion.is_intact()
+    again(getattr(fused, part))
+    torch.testing.assert_close(fused(x), model(x))
+    torchconv.fuse(fused)
+    assert block_of(fused)._fusion.is_intact()
+    torch.testing.assert_close(fused(x), model(x))
+
+
 def test_unfuse_of_a_part_leaves_a_model_that_is_right():
     model = Children(torch.nn).double()
     fused, x = torchconv.fuse(copy.deepcopy(model)), images()
@@ -256,11 +308,13 @@ def test_unfuse_of_a_part_leaves_a_model_that_is_right():
     torch.testing.assert_close(fused(x), model(x))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_models_on_a_gpu_are_fused():
-    model = torchconv.fuse(plain(torch.nn).cuda())
-    assert block_of(model) is not None
-    assert model(images().float().cuda()).is_cuda
+@pytest.mark.parametrize("device", [GPU], indirect=True)
+def test_models_on_a_gpu_are_fused(device):
+    model = plain(torch.nn)
+    fused = torchconv.fuse(copy.deepcopy(model))
+    x = images().to(model[0].weight)
+    assert block_of(fused)._fusion.is_intact()
+    torch.testing.assert_close(fused(x), model(x))
 
 
 @pytest.mark.filterwarnings("ignore:.*Complex modules")
@@ -277,5 +331,7 @@ def test_a_device_without_kernels_is_left_alone(monkeypatch):
     assert block_of(torchconv.fuse(model)) is None
     monkeypatch.setattr("torchconv.fusion._group._DEVICES", ("cpu", "cuda"))
     assert block_of(torchconv.fuse(model)) is not None
+    twin, x = copy.deepcopy(model), images().float()
     monkeypatch.setattr("torchconv.fusion._group._DEVICES", ())
-    assert model(images().float()).shape == (2, 5)
+    assert not block_of(model)._fusion.is_intact()
+    assert torch.equal(model(x), torchconv.unfuse(twin)(x))

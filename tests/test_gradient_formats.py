@@ -126,8 +126,12 @@ def test_accumulated_gradients_have_the_strides_of_the_parameter():
 def test_distributed_data_parallel_has_nothing_to_warn_of(tmp_path):
     net = torch.nn.Sequential(torchconv.nn.Conv2d(4, 8, 1), torchconv.nn.Conv2d(8, 8, 1))
     x = torch.randn(2, 4, 6, 5).contiguous(memory_format=torch.channels_last)
-    with distributed.group(tmp_path), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        parallel = torch.nn.parallel.DistributedDataParallel(net)
-        for _ in range(2):
-            parallel(x).mean().backward()
+    torch.set_warn_always(True)  # it would warn once in a process
+    try:
+        with distributed.group(tmp_path), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            parallel = torch.nn.parallel.DistributedDataParallel(net)
+            for _ in range(2):
+                parallel(x).mean().backward()
+    finally:
+        torch.set_warn_always(False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from torchconv import _torch
 
@@ -57,7 +58,7 @@ def below_autograd():
 
 
 def without_autocast():
-    with torch.autocast("cpu"), _torch.without_key("AutocastCPU"):
+    with torch.autocast("cpu"), _torch.without_keys(_torch.key_set("AutocastCPU")):
         return torch.mm(torch.eye(2), torch.eye(2)).dtype == torch.float32
 
 
@@ -88,9 +89,9 @@ def functionalized():
 
 def escaped():
     seen = []
-    torch.func.vmap(lambda x: seen.append(x) or x)(X)
+    torch.func.grad(lambda x: (seen.append(x), x.sum())[1])(X)
     (found,) = _torch.unwrap_dead_wrappers((seen[0],))
-    return isinstance(found, torch.Tensor)
+    return "GradTrackingTensor" in repr(seen[0]) and "GradTrackingTensor" not in repr(found)
 
 
 def global_hook(register):
@@ -126,7 +127,7 @@ def saved_hooks():
         return tuple(_torch.saved_tensor_hooks()[:2]) == hooks
 
 
-register = torch.nn.modules.module
+modules = torch.nn.modules.module
 TYPES = _torch.TransformType
 CHECKS = {
     "torch._C._AutoDispatchBelowAutograd": below_autograd,
@@ -159,21 +160,24 @@ CHECKS = {
         _torch.is_channels_last(torch.empty(2, 3, 4, 5).to(memory_format=torch.channels_last))
         and not _torch.is_channels_last(torch.empty(2, 3, 4, 5))
     ),
-    "torch._C._disabled_torch_function_impl": lambda: (
+    "torch._subclasses.fake_tensor.FakeTensor": lambda: _torch.is_plain(
+        FakeTensorMode().from_tensor(CONV.weight)
+    ),
+    "torch._subclasses.functional_tensor.FunctionalTensor": lambda: (
         _torch.is_plain(CONV.weight)
         and not _torch.is_plain(X.as_subclass(type("Mine", (torch.Tensor,), {})))
     ),
     "torch.nn.modules.module._global_forward_hooks": global_hook(
-        register.register_module_forward_hook
+        modules.register_module_forward_hook
     ),
     "torch.nn.modules.module._global_forward_pre_hooks": global_hook(
-        register.register_module_forward_pre_hook
+        modules.register_module_forward_pre_hook
     ),
     "torch.nn.modules.module._global_backward_hooks": global_hook(
-        register.register_module_full_backward_hook
+        modules.register_module_full_backward_hook
     ),
     "torch.nn.modules.module._global_backward_pre_hooks": global_hook(
-        register.register_module_full_backward_pre_hook
+        modules.register_module_full_backward_pre_hook
     ),
     "torch.fx._symbolic_trace.Tracer": fx_wrapper,
     "torch._C._len_torch_function_stack": modes,

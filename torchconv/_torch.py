@@ -1,8 +1,7 @@
-"""The private names of torch that torchconv depends on: all of them, and no other module has any.
+"""Private names of torch's modules, and the private attributes of its layers, that torchconv uses.
 
-They exist in every torch that pyproject.toml admits, with the same meaning. A newer torch may
-rename them: the import then names the part of torchconv that needs the name, and so does the test
-of each name in ``tests/test_private_names.py``.
+No other module of torchconv looks up a private name of torch. If a torch lacks one, the import
+tells what depends on it, and so does the test of each name in ``tests/test_private_names.py``.
 """
 
 import functools
@@ -64,12 +63,13 @@ older_vmap_active = functools.partial(_is_key_included, _parse_key("VmapMode"))
 
 _Key = private("torch._C.DispatchKey", "autocast")
 _KeySet = private("torch._C.DispatchKeySet", "autocast")
-_without_keys = private("torch._C._ExcludeDispatchKeyGuard", "autocast")
+# A context in which the dispatcher passes over the kernels of some keys.
+without_keys = private("torch._C._ExcludeDispatchKeyGuard", "autocast")
 
 
-def without_key(name: str) -> Any:
-    """A context in which the dispatcher passes over the kernels of a dispatch key."""
-    return _without_keys(_KeySet(getattr(_Key, name)))
+def key_set(name: str) -> Any:
+    """The set of one dispatch key."""
+    return _KeySet(getattr(_Key, name))
 
 
 # ---- torch.func --------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def in_forward_mode() -> bool:
 
 
 def is_known(condition: Any) -> bool:
-    """Whether a comparison of sizes is true; not, if it depends on data."""
+    """True if a comparison of sizes holds for the trace; False if its value depends on data."""
     if isinstance(condition, bool):
         return condition
     # Late, since it imports sympy, which takes longer than all of torchconv.
@@ -129,8 +129,9 @@ tree_map = private("torch.utils._pytree.tree_map", "vmap of operators with sever
 _suggest_memory_format = private(
     "torch._prims_common.suggest_memory_format", "memory formats of conv2d's gradients"
 )
-_records_only = private(
-    "torch._C._disabled_torch_function_impl", "fuse, which leaves tensor subclasses alone"
+_RECORDERS = (  # what torch.compile and torch.export record with
+    private("torch._subclasses.fake_tensor.FakeTensor", "fuse under torch.compile"),
+    private("torch._subclasses.functional_tensor.FunctionalTensor", "fuse under torch.export"),
 )
 
 
@@ -150,19 +151,17 @@ def is_channels_last(x: torch.Tensor) -> bool:
 
 
 def is_plain(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is no subclass that computes on its own, as quantized and distributed ones.
+    """Whether a tensor is a plain tensor or parameter, or a recorder's stand-in for one.
 
-    Those of torch.compile and torch.export, which only record, count as plain.
+    Other subclasses, such as quantized and distributed tensors, compute on their own.
     """
     cls = type(tensor)
-    if cls is torch.Tensor or cls is torch.nn.Parameter:
-        return True
-    return cls.__torch_function__ is _records_only and not hasattr(cls, "__tensor_flatten__")
+    return cls is torch.nn.Parameter or cls is torch.Tensor or issubclass(cls, _RECORDERS)
 
 
 # ---- torch.nn.Module ---------------------------------------------------------------------------
 
-CALL_METHODS = ("_call_impl", "forward", "_conv_forward")  # that a call of a module goes through
+CALL_METHODS = ("_call_impl", "forward", "_conv_forward")  # that a call of a module runs
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = [
     private(f"torch.nn.modules.module._global{kind}", "fuse, which leaves watched layers alone")
@@ -179,21 +178,21 @@ MODULE_ATTRIBUTES = {
 
 
 def has_own_call(module: torch.nn.Module) -> bool:
-    """Whether the object has a method of its own in the place of one that a call goes through."""
+    """Whether the object overrides a method of its call."""
     own = module.__dict__
-    return "forward" in own or "_call_impl" in own or "_conv_forward" in own
+    for name in CALL_METHODS:  # noqa: SIM110, since any() is slower in a test of each call
+        if name in own:
+            return True
+    return False
 
 
 def has_hooks(module: torch.nn.Module) -> bool:
     """Whether hooks see the calls of the module, or a compiled function stands in for them."""
-    own: Any = module.__dict__  # quicker than attributes, in a test of each call
-    return bool(
-        own["_forward_hooks"]
-        or own["_forward_pre_hooks"]
-        or own["_backward_hooks"]
-        or own["_backward_pre_hooks"]
-        or "_compiled_call_impl" in own
-    )
+    own: Any = module.__dict__
+    for name in HOOKS:
+        if own[name]:
+            return True
+    return "_compiled_call_impl" in own
 
 
 def any_global_hooks() -> bool:
@@ -202,7 +201,7 @@ def any_global_hooks() -> bool:
     return bool(before or after or back_before or back_after)
 
 
-# torch.fx puts a wrapper of it in the place of Module.__call__ while it traces.
+# While torch.fx traces, Module.__call__ is a wrapper from this module.
 _FX = "torch.fx._symbolic_trace"
 private(f"{_FX}.Tracer", "fuse under torch.fx and torch.export")
 
@@ -210,7 +209,7 @@ private(f"{_FX}.Tracer", "fuse under torch.fx and torch.export")
 def without_fx_tracing(function: Any) -> Any:
     """The function that torch.fx has wrapped, or else the function itself."""
     wrapped = getattr(function, "__wrapped__", None)
-    is_fx = wrapped is not None and function.__globals__["__name__"] == _FX
+    is_fx = getattr(function, "__globals__", {}).get("__name__") == _FX
     return wrapped if is_fx else function
 
 

@@ -1,8 +1,7 @@
-"""Whether a layer still runs the code that its library had when torchconv was imported.
+"""Whether a layer still runs the code that it had when torchconv was imported.
 
-Whatever computes a layer in another way must compute what a call of the layer computes now. So it
-first makes sure that nobody has replaced any part of that call: a method of the object or of its
-class, a function that the method calls, or hooks around it.
+Only then may anything else compute the layer. A call of it has changed if a method of the object or
+of its class, a function that the method calls, or a hook is new.
 """
 
 import sys
@@ -31,8 +30,6 @@ class Place(NamedTuple):
 OPERATORS: dict[type[Module], str] = {
     torch.nn.Conv2d: "conv2d",
     layers.Conv2d: "conv2d",
-    torch.nn.Linear: "linear",
-    layers.Linear: "linear",
     torch.nn.MaxPool2d: "max_pool2d",
     layers.MaxPool2d: "max_pool2d",
     torch.nn.ReLU: "relu",
@@ -49,13 +46,13 @@ def _place(owner: Any, name: str) -> Place:
 # The functions that a forward of torch.nn calls, and those that these call.
 _TORCHS = {
     "conv2d": ((functional, "conv2d"), (functional, "pad")),
-    "linear": ((functional, "linear"),),
     "max_pool2d": ((functional, "max_pool2d"), (torch, "max_pool2d")),
     "relu": ((functional, "relu"), (torch, "relu"), (torch, "relu_")),
     "sigmoid": ((torch, "sigmoid"),),
 }
-# Other places where a forward finds a function of an operator.
-_OTHERS = {
+# Further functions of the same operators, which a user's forward may call.
+_OTHERS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "max_pool2d": (),
     "relu": ((functional, "relu_"), (torch.Tensor, "relu"), (torch.Tensor, "relu_")),
     "sigmoid": (
         (functional, "sigmoid"),
@@ -73,13 +70,12 @@ def _ours(operator: str) -> tuple[tuple[Any, str], ...]:
     return ((sys.modules[f"torchconv.nn.{operator}"], operator), *padding)
 
 
-# Of each operator: all functions that compute it.
+# Of each operator without parameters: all functions that compute it.
 FUNCTIONS = {
     operator: tuple(
-        _place(*place)
-        for place in (*theirs, *_OTHERS.get(operator, ()), (torchconv.functional, operator))
+        _place(*place) for place in (*_TORCHS[operator], *others, (torchconv.functional, operator))
     )
-    for operator, theirs in _TORCHS.items()
+    for operator, others in _OTHERS.items()
 }
 # Of each layer class: the methods that a call of it goes through, and the functions behind them.
 PLACES = {
@@ -104,7 +100,7 @@ def are_unmodified(places: Iterable[Place]) -> bool:
 
 
 def is_changed(module: Module) -> bool:
-    """Whether a call of the object does more or else than its class."""
+    """Whether the object has hooks, or overrides a method of its call."""
     return _torch.has_own_call(module) or _torch.has_hooks(module)
 
 
@@ -120,10 +116,10 @@ def is_unmodified(module: Module) -> bool:
 
 
 def has_plain_parameters(module: Module) -> bool:
-    """Whether weight and bias are parameters, and neither means more than its numbers.
+    """Whether the weight is a parameter, and neither it nor the bias is a tensor subclass.
 
-    A tensor subclass (quantized, distributed) computes on its own; a weight that is no parameter is
-    what something else makes of others.
+    A subclass (quantized, distributed) computes on its own. A weight that is no parameter is made
+    from others, by a parametrization.
     """
     parameters = module._parameters
     weight = parameters.get("weight")

@@ -4,8 +4,8 @@ Choices hold for the whole process, for all its threads. Until one is made, the 
 ``TORCHCONV_CPU_ISA=avx2``, ``TORCHCONV_HUGE_PAGES=0``, ``TORCHCONV_ALLOW_WINOGRAD=0``,
 ``TORCHCONV_STRICT_ACCURACY=1``. The last three take ``1``, ``true``, ``on`` or ``yes``, and ``0``,
 ``false``, ``off`` or ``no``. ``TORCHCONV_CUDA_ALGORITHM``, ``TORCHCONV_CUDA_TILE`` and
-``TORCHCONV_CUDA_FLOAT32`` take the words of :func:`cuda_kernels`. ``import torchconv`` raises
-ValueError for any other value.
+``TORCHCONV_CUDA_FLOAT32`` take the words of :func:`cuda_kernels`. An empty value counts as unset.
+``import torchconv`` raises ValueError for any other value.
 
 Attributes:
     allow_winograd: Whether convolutions with a 3 x 3 or 5 x 5 kernel and stride 1, and their
@@ -16,8 +16,8 @@ Attributes:
         of non-negative terms must not be negative, where one pixel is 1e4 times larger than the
         others, or where numbers come near the end of their range, set it to False.
     strict_accuracy: Whether to leave out the algorithms whose rounding errors in usual layers are
-        larger than those of direct sums. F(2 x 2, 3 x 3) remains of Winograd's, with the three
-        exceptions above. False by default.
+        larger than those of direct sums. F(2 x 2, 3 x 3) remains of Winograd's; docs/accuracy.md
+        has its exceptions. False by default.
 """
 
 import sys

@@ -38,10 +38,12 @@ std::vector<const Kernels*> available() {
   return found;
 }
 
+constexpr const char* kKind = " an instruction set of this CPU,";
+
 std::atomic<const Kernels*>& in_use() {
   static std::atomic<const Kernels*> current = [] {
     const auto sets = available();
-    return sets[environment_choice("TORCHCONV_CPU_ISA", available_isas(), sets.size() - 1)];
+    return sets[environment_choice("TORCHCONV_CPU_ISA", available_isas(), sets.size() - 1, kKind)];
   }();
   return current;
 }
@@ -57,7 +59,8 @@ std::vector<std::string> available_isas() {
 }
 
 void set_isa(const std::string& name) {
-  const size_t index = index_of(name, available_isas(), "cpu_isa: expected name to be");
+  const size_t index =
+      index_of(name, available_isas(), std::string("cpu_isa: expected name to be") + kKind);
   in_use().store(available()[index], std::memory_order_relaxed);
 }
 

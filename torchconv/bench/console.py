@@ -22,7 +22,7 @@ class Stream:
 
     @property
     def failure(self) -> OSError | None:
-        """The error that has kept text from where it belongs."""
+        """The first error of the stream, except a closed pipe."""
         return None if isinstance(self._error, BrokenPipeError) else self._error
 
     def write(self, text: str) -> int:
@@ -60,7 +60,7 @@ def spelled(text: str, encoding: str | None) -> str:
 def console() -> Iterator[Stream]:
     """Makes ``sys.stdout`` and ``sys.stderr`` take any text, until the end of the context.
 
-    A failure of standard output is then said on standard error.
+    An error of standard output is reported on standard error.
 
     Yields:
         The new ``sys.stdout``.

@@ -31,12 +31,12 @@ def probe(arguments: argparse.Namespace) -> None:
 
 
 def leave(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> list[str]:
-    """Writes every file that the command line names, whatever becomes of the others.
+    """Writes every file of the command line; one failure does not stop the others.
 
     Args:
         arguments: Of the command line.
         makers: What may be written, in this order.
-        final: Whether nothing follows. Otherwise streams, which take one content, get none.
+        final: Whether this is the last call. Streams are written only then, once.
 
     Returns:
         A sentence for each file that could not be written.
@@ -51,6 +51,8 @@ def leave(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> 
                 targets.write(path, make(path))
         # matplotlib has exceptions of its own; a FIFO without a reader ends by an interrupt.
         except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) and not final:
+                raise
             complaints.append(_complaint(name, path, error))
     return complaints
 

@@ -28,7 +28,8 @@ def write(path: Path, content: str | bytes) -> None:
     A stream receives the content once; a descriptor of this process, at its current offset.
 
     Raises:
-        OSError: If the file cannot be written. A regular file then has its old content.
+        OSError: If the file cannot be written. If there is no room for it, a regular file keeps its
+            old content.
     """
     # An argument of the command line that is no UTF-8 may be part of the text.
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
@@ -81,7 +82,7 @@ def probe(path: Path) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path names something else than a regular or a new file."""
+    """Whether a path names a device, FIFO, socket, folder or descriptor of this process."""
     return _descriptor(path) is not None or (path.exists() and not path.is_file())
 
 

@@ -16,11 +16,11 @@ _Model = TypeVar("_Model", bound=torch.nn.Module)
 def fuse(model: _Model) -> _Model:
     """Makes one block of each convolution, its activation, if any, and the max-pooling after these.
 
-    The convolution becomes a ``FusedConv2d``, which computes :func:`torchconv.conv2d_act_pool`. The
-    layers after it return their input. They are the same objects under the same names, of derived
-    classes: parameters, ``state_dict`` keys, optimizers, hooks on the model, ``train()`` and
-    ``eval()`` stay what they were. Layers of ``torch.nn`` and of ``torchconv.nn`` count alike, on a
-    CPU and, if this build has CUDA kernels, on a GPU.
+    The convolution, which then prints as ``FusedConv2d``, computes
+    :func:`torchconv.conv2d_act_pool`. The layers after it return their input. All are the same
+    objects under the same names, of derived classes: parameters, ``state_dict`` keys, optimizers,
+    hooks on the model, ``train()`` and ``eval()`` stay what they were. Layers of ``torch.nn`` and
+    of ``torchconv.nn`` count alike, on a CPU and, if this build has CUDA kernels, on a GPU.
 
     Chains are found in ``torch.nn.Sequential``, and in the forward of any module that ``torch.fx``
     can trace, across the modules it calls. Where an activation or a pooling is a function, or a
@@ -40,10 +40,11 @@ def fuse(model: _Model) -> _Model:
     * if parameters are neither float32, float64, bfloat16 nor float16, or on a device without
       kernels.
 
-    Each call of a fused layer tests the same again, and compares the arguments of the pooling and
-    the forwards of the classes that call the chain. While something differs, the layers compute on
-    their own, as if nothing had been fused. A compiled graph notices hooks that are added later
-    only after ``torch.compiler.reset()``, as torch says of all hooks.
+    Each call of a fused layer checks methods, functions, hooks and parameters again, the arguments
+    of the pooling, and the forwards of the classes that call the chain. While one of them differs,
+    the layers compute separately, as if nothing had been fused. A new ``forward`` on an object that
+    calls the chain is not noticed. Compiled graphs see hooks that are added later only after
+    ``torch.compiler.reset()``.
 
     A forward that cannot be traced (by control flow on tensors or on ``self.training``, default
     arguments, random numbers, ``torch.no_grad()`` or autocast inside, changed attributes) is left
@@ -79,9 +80,9 @@ def fuse(model: _Model) -> _Model:
     plan = make_plan(model)
     classes = {m: rewritten(original_class(m), graph) for m, graph in plan.forwards.items()}
     classes |= {m: FUSED[type(m)] for m in (*plan.blocks, *plan.followers)}
-    # Up to here nothing has changed, from here on nothing can fail.
-    for module, block in plan.blocks.items():
-        module.__dict__.update(block._asdict())
+    # Planning is complete; the rest only sets attributes and classes.
+    for module, tail in plan.blocks.items():
+        module.__dict__.update(tail._asdict())
     for module, cls in classes.items():
         module.__dict__[GROUP] = plan.groups[module]
         module.__class__ = cls
@@ -140,7 +141,7 @@ def _undo(fused: dict[str, torch.nn.Module]) -> None:
     for module in fused.values():
         if module.__dict__[GROUP] in lasting:
             continue
-        del module.__dict__[GROUP]
+        module.__dict__.pop(GROUP).is_undone = True
         if isinstance(module, Block):
             del module.__dict__["activation"], module.__dict__["pool"]
         is_layer = type(module) in FUSED.values()

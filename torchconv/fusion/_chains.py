@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import torch
 from torch.fx import Node
-from torch.nn import functional
 
-import torchconv.functional as ours
 from torchconv._unmodified import FUNCTIONS, OPERATORS, are_unmodified, is_unmodified
 from torchconv.fusion._group import GROUP, POOL_ARGUMENTS, has_kernels
 from torchconv.fusion._record import Module, Recording
@@ -15,21 +12,13 @@ from torchconv.ops.pool_window import PoolWindow, check_window, shortest_form
 
 _ACTIVATIONS = ("relu", "sigmoid")
 # What calls in a graph compute: functions and names of methods.
-OPERATOR_OF = {
-    **dict.fromkeys(
-        (functional.relu, functional.relu_, torch.relu, torch.relu_, ours.relu, "relu", "relu_"),
-        "relu",
-    ),
-    **dict.fromkeys(
-        (functional.sigmoid, torch.sigmoid, torch.sigmoid_, torch.special.expit, ours.sigmoid,
-         "sigmoid", "sigmoid_"),
-        "sigmoid",
-    ),
-    **dict.fromkeys((functional.max_pool2d, torch.max_pool2d, ours.max_pool2d), "max_pool2d"),
-}  # fmt: skip
+OPERATOR_OF: dict[Any, str] = {
+    **{place.function: operator for operator, places in FUNCTIONS.items() for place in places},
+    **{name: name.rstrip("_") for name in ("relu", "relu_", "sigmoid", "sigmoid_")},
+}
 
 
-class Block(NamedTuple):
+class Tail(NamedTuple):
     """What follows a convolution."""
 
     activation: str | None
@@ -40,7 +29,7 @@ class Chain(NamedTuple):
     """One call of a convolution, and the calls that follow it: an activation or none, a pooling."""
 
     conv: Module
-    block: Block
+    tail: Tail
     call: Node  # of the convolution
     rest: tuple[Node, ...]
 
@@ -59,7 +48,7 @@ def chains(recording: Recording) -> Iterator[Chain]:
         pool = _pool(recording, last) if last else None
         if last and pool is not None:
             rest = (first, last) if activation else (last,)
-            yield Chain(conv, Block(activation, pool), node, rest)
+            yield Chain(conv, Tail(activation, pool), node, rest)
 
 
 def _follower(node: Node) -> Node | None:
@@ -75,7 +64,7 @@ def is_convolution(module: Module) -> bool:
         operator_of(module) == "conv2d"
         and has_kernels(module)
         # An attribute of the same name as one of the block's is not ours to overwrite.
-        and not {*Block._fields, GROUP} & module.__dict__.keys()
+        and not {*Tail._fields, GROUP} & module.__dict__.keys()
     )
 
 

@@ -36,17 +36,14 @@ def has_kernels(convolution: Module) -> bool:
 
 
 class Group:
-    """Convolutions, the layers after them, and the forwards that call both.
-
-    All of them compute the fused form as long as each would compute, on its own, what it did when
-    it was fused. Once anything is replaced, all of them compute on their own.
+    """Chains that are fused together. If a part of one changes, every member computes on its own.
 
     Args:
         convolutions: They compute the blocks.
         followers: Activations and poolings that return their input.
-        left_out: Layers that a new forward calls no more; other calls of them remain.
-        functions: Operators that a new forward calls no more: relu, sigmoid, max_pool2d.
-        callers: Classes whose forward calls these.
+        left_out: Layers that a new forward omits; other forwards still call them.
+        functions: Operators that a new forward omits: relu, sigmoid, max_pool2d.
+        callers: Classes whose forward calls the chains.
     """
 
     def __init__(
@@ -60,19 +57,19 @@ class Group:
         self.convolutions, self.followers = list(convolutions), list(followers)
         self.left_out, self.functions = list(left_out), set(functions)
         self.callers = set(callers)
+        self.is_undone = False  # by unfuse of the model or of a part of it
         self._arguments = [(m, _pool_arguments(m)) for m in (*self.followers, *self.left_out)]
         self._places = self._find_places()
 
     def is_intact(self) -> bool:
         """Whether the fused form computes what the parts would."""
+        if self.is_undone:
+            return False
         for convolution in self.convolutions:
             if is_changed(convolution) or not has_kernels(convolution):
                 return False
         for layer, arguments in self._arguments:
             if is_changed(layer) or _pool_arguments(layer) != arguments:
-                return False
-        for module in (*self.convolutions, *self.followers):
-            if GROUP not in module.__dict__:  # a part of the model was given to unfuse
                 return False
         return not any_global_hooks() and are_unmodified(self._places)
 
@@ -103,7 +100,7 @@ class Group:
         self._places = self._find_places()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
-        """With the same functions, which may have been replaced meanwhile."""
+        """Keeps the recorded functions: the current ones may be replacements."""
         twin = memo[id(self)] = copy.copy(self)
         twin.convolutions = copy.deepcopy(self.convolutions, memo)
         twin.followers = copy.deepcopy(self.followers, memo)

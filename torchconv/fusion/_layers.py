@@ -7,8 +7,7 @@ from torch import Tensor
 
 import torchconv.nn as layers
 from torchconv.fusion._group import Group, library_class
-from torchconv.nn.conv2d import padded
-from torchconv.ops.conv2d_act_pool import conv2d_act_pool
+from torchconv.nn.conv_act_pool2d import conv_act_pool, tail_repr
 
 
 class Fused(torch.nn.Module):
@@ -32,78 +31,66 @@ class Block(Fused):
     pool: Any
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolution, and what follows it unless it is on its own again."""
+        """Computes the block, or the convolution alone if the group has changed."""
         if not self._fusion.is_intact():
             return super().forward(input)
-        conv: Any = self
-        input, padding = padded(conv, input)
-        return conv2d_act_pool(
-            input,
-            conv.weight,
-            conv.bias,
-            conv.stride,
-            padding,
-            conv.dilation,
-            conv.groups,
-            conv.activation,
-            conv.pool,
-        )
+        return conv_act_pool(self, input)
 
     def extra_repr(self) -> str:
         """The convolution's arguments and the other two."""
-        return f"{super().extra_repr()}, activation={self.activation!r}, pool={self.pool!r}"
+        return f"{super().extra_repr()}, {tail_repr(self)}"
 
 
 class Follower(Fused):
     """An activation or a pooling that the convolution before it computes."""
 
     def forward(self, input: Tensor) -> Any:
-        """The input, unless the layer is on its own again."""
+        """Returns the input, or the layer's result if the group has changed."""
         return input if self._fusion.is_intact() else super().forward(input)
 
 
-class _TorchConv2d(Block, torch.nn.Conv2d):
+class FusedTorchConv2d(Block, torch.nn.Conv2d):
     pass
 
 
-class _Conv2d(Block, layers.Conv2d):
+class FusedConv2d(Block, layers.Conv2d):
     pass
 
 
-class _TorchReLU(Follower, torch.nn.ReLU):
+class FusedTorchReLU(Follower, torch.nn.ReLU):
     pass
 
 
-class _ReLU(Follower, layers.ReLU):
+class FusedReLU(Follower, layers.ReLU):
     pass
 
 
-class _TorchSigmoid(Follower, torch.nn.Sigmoid):
+class FusedTorchSigmoid(Follower, torch.nn.Sigmoid):
     pass
 
 
-class _Sigmoid(Follower, layers.Sigmoid):
+class FusedSigmoid(Follower, layers.Sigmoid):
     pass
 
 
-class _TorchMaxPool2d(Follower, torch.nn.MaxPool2d):
+class FusedTorchMaxPool2d(Follower, torch.nn.MaxPool2d):
     pass
 
 
-class _MaxPool2d(Follower, layers.MaxPool2d):
+class FusedMaxPool2d(Follower, layers.MaxPool2d):
     pass
 
 
 FUSED = {
     library_class(cls): cls
     for cls in (
-        _TorchConv2d,
-        _Conv2d,
-        _TorchReLU,
-        _ReLU,
-        _TorchSigmoid,
-        _Sigmoid,
-        _TorchMaxPool2d,
-        _MaxPool2d,
+        FusedTorchConv2d,
+        FusedConv2d,
+        FusedTorchReLU,
+        FusedReLU,
+        FusedTorchSigmoid,
+        FusedSigmoid,
+        FusedTorchMaxPool2d,
+        FusedMaxPool2d,
     )
 }

@@ -15,19 +15,19 @@ from typing import NamedTuple
 import torch
 from torch.fx import Graph, Node
 
-from torchconv.fusion._chains import OPERATOR_OF, Block, Chain, chains, is_convolution
+from torchconv.fusion._chains import OPERATOR_OF, Chain, Tail, chains, is_convolution
 from torchconv.fusion._group import Group
 from torchconv.fusion._record import Module, Opaque, Recording, is_layer, record
 from torchconv.fusion._rewritten import can_be_rewritten, original_class
 
 _LISTS = (torch.nn.ModuleList, torch.nn.ModuleDict)
-Place = tuple[Module, int]  # a module, and how many-th of the calls in its forward
+CallSite = tuple[Module, int]  # a module, and how many-th of the calls in its forward
 
 
 class Plan(NamedTuple):
     """What to change in a model: convolutions, layers after them, and forwards."""
 
-    blocks: dict[Module, Block]
+    blocks: dict[Module, Tail]
     followers: set[Module]
     forwards: dict[Module, Graph]
     groups: dict[Module, Group]  # of each module above
@@ -54,7 +54,7 @@ def make_plan(model: Module) -> Plan:
         places[owner].append(index)
     every = [chain for several in fused.values() for chain in several]
     return Plan(
-        {conv: several[0].block for conv, several in fused.items()},
+        {conv: several[0].tail for conv, several in fused.items()},
         {survey.callee[node] for node in free},
         {owner: survey.forward_without(owner, indices) for owner, indices in places.items()},
         _groups(survey, every, free),
@@ -85,9 +85,9 @@ class _Survey:
     def __init__(self, model: Module) -> None:
         self.recordings = list(_recordings(model))
         self.callee: dict[Node, Module] = {}
-        self.place: dict[Node, Place] = {}
+        self.place: dict[Node, CallSite] = {}
         self._calls: dict[Module, set[Node]] = defaultdict(set)
-        self._runs: dict[Place, set[Node]] = defaultdict(set)
+        self._runs: dict[CallSite, set[Node]] = defaultdict(set)
         for recording in self.recordings:
             for node in recording.graph.nodes:
                 if (module := recording.callee(node)) is not None:
@@ -115,7 +115,7 @@ class _Survey:
             for conv, several in found.items()
             if self._is_known(conv)
             and len(several) == len(self._calls[conv])
-            and len({chain.block for chain in several}) == 1
+            and len({chain.tail for chain in several}) == 1
         }
 
     def can_fall_silent(self, node: Node, fused: set[Node]) -> bool:

@@ -12,6 +12,27 @@ from torchconv.ops.pool_window import PoolWindow, check_window
 _ACTIVATIONS = ("relu", "sigmoid", None)
 
 
+def conv_act_pool(layer: Any, input: Tensor) -> Tensor:
+    """The block of a convolution layer that has an activation and a pool."""
+    input, padding = padded(layer, input)
+    return conv2d_act_pool(
+        input,
+        layer.weight,
+        layer.bias,
+        layer.stride,
+        padding,
+        layer.dilation,
+        layer.groups,
+        layer.activation,
+        layer.pool,
+    )
+
+
+def tail_repr(layer: Any) -> str:
+    """The two arguments beside the convolution's."""
+    return f"activation={layer.activation!r}, pool={layer.pool!r}"
+
+
 class ConvActPool2d(Conv2d):
     """Convolution, activation and max-pooling in one; see :func:`torchconv.conv2d_act_pool`.
 
@@ -90,20 +111,10 @@ activation='sigmoid', pool=2)
         self.activation = activation
         self.pool = pool
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = padded(self, input)
-        return conv2d_act_pool(
-            input,
-            weight,
-            bias,
-            self.stride,
-            padding,
-            self.dilation,
-            self.groups,
-            self.activation,
-            self.pool,
-        )
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps ``Tensor[batch, in_channels, height, width]`` (or without batch) to the output."""
+        return conv_act_pool(self, input)
 
     def extra_repr(self) -> str:
         """The convolution's arguments, as torch.nn.Conv2d prints them, and the other two."""
-        return f"{super().extra_repr()}, activation={self.activation!r}, pool={self.pool!r}"
+        return f"{super().extra_repr()}, {tail_repr(self)}"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchconv._torch import without_key
+from torchconv._torch import key_set, without_keys
 
 # Devices whose autocast is followed, whether or not this build has kernels for them.
 KEYS = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
@@ -18,10 +18,11 @@ KEYS = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA"}
 
 def casting(op: Callable[..., Any], device: str) -> Callable[..., Any]:
     """The operator's kernel for the device's autocast key."""
+    this_key = key_set(KEYS[device])
 
     def call(*args: Any) -> Any:
         args = cast(args, device)  # before the guard, under which autocast counts as off
-        with without_key(KEYS[device]):
+        with without_keys(this_key):
             return op(*args)
 
     return call

@@ -12,7 +12,7 @@ from torchconv._torch import TransformType, active_transforms, forward_mode_enab
 
 
 def save(ctx: Any, *tensors: Tensor | None) -> None:
-    """Saves tensors for backward, without those that are None: a node has only tensors to show."""
+    """Saves the tensors that are not None; ``grad_fn.saved_tensors`` then holds tensors only."""
     ctx.is_saved = [tensor is not None for tensor in tensors]
     ctx.save_for_backward(*[tensor for tensor in tensors if tensor is not None])
 

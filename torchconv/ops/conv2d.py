@@ -133,9 +133,10 @@ def conv2d(
 
     * A sum of non-negative terms may be slightly negative, and its square root NaN: 12 % of the
       outputs of a sparse layer.
-    * A huge pixel adds an error to outputs that do not read it. A pixel 1e4 times larger than the
-      others adds 0.02 standard deviations, in bfloat16 and float16, too; direct sums have 2e-6 in
-      float32.
+    * A huge pixel adds an error to outputs that do not read it. With a 3 x 3 kernel, a pixel 1e4
+      times larger than the others adds 0.02 standard deviations, in bfloat16 and float16, too.
+      Direct sums in float32 have 2e-6. With a 5 x 5 kernel only the gradient of the weight is
+      affected.
     * Numbers near the end of the range overflow where the sum is finite: all float32 outputs of
       pixels of 1e38 and weights of 1e-6.
 

@@ -19,8 +19,8 @@ _gather = operator("max_pool2d_gather")
 _backward_input = operator("conv2d_pool_backward_input")
 _backward_weight = operator("conv2d_pool_backward_weight")
 
-# Of the arguments after the three tensors and a size: those of the convolution, then the pooling's
-# and the memory format.
+# Number of the convolution's arguments after the three tensors and a size. The pooling's and the
+# memory format follow.
 _GEOMETRY = 4
 
 

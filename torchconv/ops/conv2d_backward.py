@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchconv._torch import is_channels_last
+from torchconv._torch import is_channels_last, is_known
 from torchconv.ops._conv2d_vmap import vmap_convolution
 from torchconv.ops._derivatives import product_rule, save, saved, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
@@ -20,16 +20,16 @@ _backward_bias = operator("conv2d_backward_bias")
 
 
 def gradient_formats(x: Tensor, weight: Tensor) -> tuple[bool, bool]:
-    """Whether the gradients of conv2d(x, weight) are channels_last: that of x, that of weight.
+    """Whether the gradients of x and of weight are channels_last.
 
-    Both are if x or weight is, as for float32 on a CPU in torch, whatever grad_out is. A 1 x 1
-    weight is the same memory in either format; its gradient has the format of the weight, so that
-    DistributedDataParallel finds the strides of the parameter.
+    Both are if x or weight is, as in torch for float32 on a CPU. The gradient of a 1 x 1 weight has
+    the weight's own format: its strides must match the parameter's, or DistributedDataParallel
+    copies it.
     """
     own = is_channels_last(weight)
     common = own or is_channels_last(x)
     height, width = weight.shape[2:]
-    return common, own if height == width == 1 else common
+    return common, own if is_known(height == 1) and is_known(width == 1) else common
 
 
 @differentiates("conv2d_backward_input")
