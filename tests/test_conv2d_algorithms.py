@@ -229,7 +229,7 @@ def test_an_unknown_algorithm_is_refused():
 
 
 def test_explain_conv2d_refuses_what_conv2d_refuses():
-    with pytest.raises(RuntimeError, match=r"conv2d: expected weight.size\(1\) == 3"):
+    with pytest.raises(RuntimeError, match=r"conv2d: expected x.size\(1\) == 4"):
         backends.explain_conv2d(torch.empty(1, 3, 8, 8), torch.empty(4, 4, 3, 3))
     with pytest.raises(TypeError, match="explain_conv2d: expected x to be a Tensor"):
         backends.explain_conv2d([1], torch.empty(4, 4, 3, 3))
