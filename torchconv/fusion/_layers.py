@@ -34,7 +34,8 @@ class Block(Fused):
         """Computes the block, or the convolution alone if the group has changed."""
         if not self._fusion.is_intact():
             return super().forward(input)
-        return conv_act_pool(self, input)
+        conv: Any = self
+        return conv_act_pool(conv, input, conv.weight, conv.bias)
 
     def extra_repr(self) -> str:
         """The convolution's arguments and the other two."""

@@ -12,13 +12,13 @@ from torchconv.ops.pool_window import PoolWindow, check_window
 _ACTIVATIONS = ("relu", "sigmoid", None)
 
 
-def conv_act_pool(layer: Any, input: Tensor) -> Tensor:
+def conv_act_pool(layer: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The block of a convolution layer that has an activation and a pool."""
     input, padding = padded(layer, input)
     return conv2d_act_pool(
         input,
-        layer.weight,
-        layer.bias,
+        weight,
+        bias,
         layer.stride,
         padding,
         layer.dilation,
@@ -111,9 +111,8 @@ activation='sigmoid', pool=2)
         self.activation = activation
         self.pool = pool
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Maps ``Tensor[batch, in_channels, height, width]`` (or without batch) to the output."""
-        return conv_act_pool(self, input)
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return conv_act_pool(self, input, weight, bias)
 
     def extra_repr(self) -> str:
         """The convolution's arguments, as torch.nn.Conv2d prints them, and the other two."""
