@@ -137,7 +137,7 @@ def test_weights_of_another_class_are_left_alone():
 
     model = torchconv.fuse(plain(torch.nn))
     model[0]._parameters["weight"] = model[0].weight.detach().as_subclass(Computing)
-    assert not model[0]._fusion.is_intact()
+    assert not model[0]._torchconv_fusion.is_intact()
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")

@@ -2,7 +2,10 @@
 
 import copy
 import functools
+import io
 import pickle
+import sys
+import threading
 
 import pytest
 import torch
@@ -136,7 +139,7 @@ def test_changed_classes(nn, where, monkeypatch):
         assert block_of(torchconv.fuse(copy.deepcopy(model))) is None
     monkeypatch.undo()
     assert torch.equal(after(x), unchanged)
-    assert block_of(after)._fusion.is_intact()
+    assert block_of(after)._torchconv_fusion.is_intact()
 
 
 @pytest.mark.parametrize("place", FUNCTIONS.values(), ids=FUNCTIONS)
@@ -164,7 +167,7 @@ def test_changed_functions(place, monkeypatch):
         torch.testing.assert_close(fused_later(x), expected)
         assert len(seen) == calls
         monkeypatch.undo()
-        assert block_of(fused)._fusion.is_intact()
+        assert block_of(fused)._torchconv_fusion.is_intact()
     assert all_calls > 0
 
 
@@ -213,7 +216,7 @@ def test_one_changed_chain_leaves_the_others_fused():
     model = torch.nn.Sequential(plain(torch.nn)[:3], plain(torch.nn, stride=2)[:3])
     blocks = [m for m in torchconv.fuse(model).modules() if isinstance(m, Block)]
     blocks[0]._conv_forward = blocks[0]._conv_forward
-    assert [block._fusion.is_intact() for block in blocks] == [False, True]
+    assert [block._torchconv_fusion.is_intact() for block in blocks] == [False, True]
 
 
 def test_a_chain_over_several_modules_goes_back_as_a_whole():
@@ -269,6 +272,135 @@ def test_compiled_blocks_notice_changes():
     torch.testing.assert_close(compiled(x), model(x))
 
 
+@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook", "full_backward_hook"])
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("make", [plain, Tutorial])
+def test_hooks_that_remove_themselves(make, at, kind):
+    """All layers of one call take the same decision."""
+    model = make(torch.nn).double().eval()
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images().requires_grad_()
+    expected = model(x)
+    for each in (fused, fused):
+        parts = Parts(each)
+        layer, handles = (parts.conv, parts.relu, parts.pool)[at], []
+
+        def once(*_, handles=handles):
+            handles.pop().remove()
+
+        handles.append(getattr(layer, f"register_{kind}")(once))
+        out = each(x)
+        torch.testing.assert_close(out, expected)
+        torch.autograd.grad(out.sum(), x)
+    assert torch.equal(fused(x), torchconv.fuse(copy.deepcopy(model))(x))
+
+
+def test_a_checkpoint_that_is_recomputed_under_hooks_on_all_modules():
+    fused, x = torchconv.fuse(plain(torch.nn)), images().float().requires_grad_()
+    out = torch.utils.checkpoint.checkpoint(fused[:3], x, use_reentrant=False)
+    torch.testing.assert_close(torchconv.unfuse(copy.deepcopy(fused))[:3](x), out)
+
+
+def test_threads_see_whole_blocks_while_another_changes_layers():
+    fused, x = torchconv.fuse(plain(torch.nn)), images().float()
+    expected, done, wrong = fused(x), threading.Event(), []
+
+    def change():
+        while not done.is_set():
+            fused[1].register_forward_hook(half_less_than_nothing).remove()
+
+    changing = threading.Thread(target=change)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        changing.start()
+        for _ in range(300):
+            out = fused(x)
+            if out.shape != expected.shape or not torch.allclose(out, expected, atol=1e-5):
+                wrong.append(out)
+    finally:
+        done.set()
+        changing.join()
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+def half_less_than_nothing(module, inputs, out):
+    return None
+
+
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("derived", [False, True])
+def test_another_class_given_later(at, derived):
+    model = plain(torch.nn).double()[:3]
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    cls = (torch.nn.Conv2d, torch.nn.ReLU, torch.nn.MaxPool2d)[at]
+    if derived:
+        forward = cls.forward
+        cls = type("Mine", (cls,), {"forward": lambda self, x: forward(self, x) * 2 - 0.1})
+    for each in (model, fused):
+        each[at].__class__ = cls
+    torch.testing.assert_close(fused(x), model(x))
+
+
+class Ours(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torchconv.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return torchconv.max_pool2d(torchconv.relu(self.conv(x)), 2)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_torchconvs_own_functions_replaced(before, monkeypatch):
+    model, x = Ours().double(), images()
+    fused = copy.deepcopy(model)
+    if not before:
+        torchconv.fuse(fused)
+    monkeypatch.setattr(torchconv, "relu", lambda x, inplace=False: x.tanh())
+    if before:
+        torchconv.fuse(fused)
+    torch.testing.assert_close(fused(x), model(x))
+
+
+@pytest.mark.parametrize("name", ["_conv_forward", "forward"])
+def test_compiled_blocks_notice_methods_set_later(name):
+    torch._dynamo.reset()
+    model = plain(torch.nn).double()[:3]
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    compiled = torch.compile(fused, backend="eager")
+    compiled(x)
+    for each in (model, fused):
+        setattr(each[0], name, lambda x, *_: functional.conv2d(-x, model[0].weight))
+    torch.testing.assert_close(compiled(x), model(x))
+
+
+def test_new_objects_of_fused_classes_are_plain_layers():
+    fused, x = torchconv.fuse(Tutorial(torch.nn).double().eval()), images()
+    conv = type(fused.conv)(3, 4, 3).double()
+    assert torch.equal(conv(x), torch.nn.Conv2d.forward(conv, x))
+    assert "activation" not in repr(conv)
+    assert type(fused)(torch.nn).double()(x).shape == fused(x).shape
+    pooled = torchconv.fuse(plain(torch.nn))[2]
+    assert torch.equal(type(pooled)(2)(x), functional.max_pool2d(x, 2))
+
+
+def test_an_attribute_of_the_users_is_left_alone():
+    model = plain(torch.nn)
+    model._fusion = {"mode": "late"}
+    torchconv.unfuse(torchconv.fuse(model))
+    assert model._fusion == {"mode": "late"}
+
+
+def test_an_output_is_saved_like_any_tensor():
+    with torch.no_grad():
+        out = torchconv.fuse(plain(torch.nn))[:3](images().float())
+    file = io.BytesIO()
+    torch.save(out, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file, weights_only=True), out)
+
+
 class Finish(torch.nn.Module):
     def forward(self, x):
         return functional.max_pool2d(functional.relu(x), 2)
@@ -290,11 +422,11 @@ class Finished(torch.nn.Module):
 def test_a_part_without_the_rest_of_its_chain(again, part):
     model = Finished().double()
     fused, x = torchconv.fuse(copy.deepcopy(model)), images()
-    assert block_of(fused)._fusion.is_intact()
+    assert block_of(fused)._torchconv_fusion.is_intact()
     again(getattr(fused, part))
     torch.testing.assert_close(fused(x), model(x))
     torchconv.fuse(fused)
-    assert block_of(fused)._fusion.is_intact()
+    assert block_of(fused)._torchconv_fusion.is_intact()
     torch.testing.assert_close(fused(x), model(x))
 
 
@@ -313,7 +445,7 @@ def test_models_on_a_gpu_are_fused(device):
     model = plain(torch.nn)
     fused = torchconv.fuse(copy.deepcopy(model))
     x = images().to(model[0].weight)
-    assert block_of(fused)._fusion.is_intact()
+    assert block_of(fused)._torchconv_fusion.is_intact()
     torch.testing.assert_close(fused(x), model(x))
 
 
@@ -333,5 +465,5 @@ def test_a_device_without_kernels_is_left_alone(monkeypatch):
     assert block_of(torchconv.fuse(model)) is not None
     twin, x = copy.deepcopy(model), images().float()
     monkeypatch.setattr("torchconv.fusion._group._DEVICES", ())
-    assert not block_of(model)._fusion.is_intact()
+    assert not block_of(model)._torchconv_fusion.is_intact()
     assert torch.equal(model(x), torchconv.unfuse(twin)(x))

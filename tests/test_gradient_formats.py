@@ -113,6 +113,19 @@ def test_of_strided_views():
             assert found == gradient_strides(torch.nn.functional.conv2d, given, grad_out)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_of_an_image_with_its_channels_last_and_no_batch(dtype):
+    """Without a batch the strides are no channels_last in C++, nor for torch's convolution."""
+    x = torch.randn(16, 20, 3, dtype=dtype).permute(2, 0, 1)[None].requires_grad_()
+    weight = torch.randn(4, 3, 3, 3, dtype=dtype, requires_grad=True)
+    given, grad_out = [x, weight], torch.ones(1, 4, 14, 18, dtype=dtype)
+    expected = gradient_strides(
+        torch.nn.functional.conv2d, [t.detach().float().requires_grad_() for t in given],
+        grad_out.float(),
+    )  # fmt: skip
+    assert gradient_strides(torchconv.conv2d, given, grad_out) == expected
+
+
 def test_accumulated_gradients_have_the_strides_of_the_parameter():
     for shape, x_format, weight_format in itertools.product(
         SHAPES.values(), FORMATS.values(), FORMATS.values()

@@ -140,9 +140,10 @@ def is_channels_last(x: torch.Tensor) -> bool:
 
     The rule of ``suggest_memory_format`` in C++, also for symbolic sizes.
     """
-    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:  # sizes are integers
-        _, channels, height, width = x.shape
-        if channels > 1 and (height > 1 or width > 1):  # the formats differ, which is quick to see
+    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:
+        sizes = tuple(x.shape)
+        # Quick where no size is 1: then each stride tells. While compiling, sizes may be symbolic.
+        if all(type(size) is int and size > 1 for size in sizes):
             if x.is_contiguous():
                 return False
             if x.is_contiguous(memory_format=torch.channels_last):

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-import torchconv.functional
+import torchconv
+import torchconv.functional as functions
 import torchconv.nn as layers
 from torchconv import _torch
 
@@ -72,8 +73,9 @@ def _ours(operator: str) -> tuple[tuple[Any, str], ...]:
 
 # Of each operator without parameters: all functions that compute it.
 FUNCTIONS = {
-    operator: tuple(
-        _place(*place) for place in (*_TORCHS[operator], *others, (torchconv.functional, operator))
+    operator: (
+        *(_place(*place) for place in (*_TORCHS[operator], *others)),
+        *(Place(m, operator, getattr(functions, operator)) for m in (torchconv, functions)),
     )
     for operator, others in _OTHERS.items()
 }

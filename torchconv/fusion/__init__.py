@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import torch
 
-from torchconv.fusion._group import GROUP, library_class
+from torchconv.fusion._group import GROUP, Group, library_class
 from torchconv.fusion._layers import FUSED, Block
 from torchconv.fusion._plan import make_plan
 from torchconv.fusion._rewritten import is_rewritten, original_class, rewritten
@@ -46,6 +46,10 @@ def fuse(model: _Model) -> _Model:
     calls the chain is not noticed. Compiled graphs see hooks that are added later only after
     ``torch.compiler.reset()``.
 
+    Only the layers of a chain and the classes that call them are compared, not the modules around
+    them: call :func:`unfuse` before hooks are put on a container inside a chain, a helper method or
+    a base class is replaced, or layers are copied one by one with ``copy.copy``.
+
     A forward that cannot be traced (by control flow on tensors or on ``self.training``, default
     arguments, random numbers, ``torch.no_grad()`` or autocast inside, changed attributes) is left
     as it is, and so are chains that it takes part in; the modules that it calls are still looked
@@ -54,7 +58,8 @@ def fuse(model: _Model) -> _Model:
     :func:`unfuse` first.
 
     Args:
-        model: Any module; it is changed in place. Its forward is run on placeholders. What an
+        model: Any module; it is changed in place. Its forward is run on placeholders, which are no
+            Tensors: a forward that branches on ``isinstance(x, Tensor)`` must not be fused. What an
             earlier call has fused is fused anew.
 
     Returns:
@@ -127,7 +132,8 @@ def unfuse(model: _Model) -> _Model:
 
 
 def _fused_modules(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    return {name: m for name, m in model.named_modules() if GROUP in m.__dict__}
+    modules = model.named_modules()
+    return {name: m for name, m in modules if isinstance(m.__dict__.get(GROUP), Group)}
 
 
 def _has_fused_class(module: torch.nn.Module) -> bool:

@@ -1,6 +1,8 @@
 """Chains that are fused together, and the test that each of their calls makes."""
 
 import copy
+import itertools
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +21,11 @@ from torchconv._unmodified import (
 )
 
 Module = torch.nn.Module
-GROUP = "_fusion"  # the attribute of every fused module that holds its group
+GROUP = "_torchconv_fusion"  # the attribute of every fused module that holds its group
+FUSED_CLASSES: set[type[Module]] = set()  # of convolutions and of the layers after them
+_TAG = "_torchconv_fused_by"  # the attribute of a block's output: the number of its group
+_numbers = itertools.count()
+_held = threading.local()  # decisions of the forwards that run in this thread, by group
 POOL_ARGUMENTS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _DEVICES = ("cpu", "meta", *(("cuda",) if "conv2d_act_pool" in _C.cuda_operators() else ()))
@@ -57,8 +63,10 @@ class Group:
         self.convolutions, self.followers = list(convolutions), list(followers)
         self.left_out, self.functions = list(left_out), set(functions)
         self.callers = set(callers)
+        self.number = next(_numbers)
         self.is_undone = False  # by unfuse of the model or of a part of it
-        self._arguments = [(m, _pool_arguments(m)) for m in (*self.followers, *self.left_out)]
+        self._layers = [(m, True, _pool_arguments(m)) for m in self.followers]
+        self._layers += [(m, False, _pool_arguments(m)) for m in self.left_out]
         self._places = self._find_places()
 
     def is_intact(self) -> bool:
@@ -68,10 +76,46 @@ class Group:
         for convolution in self.convolutions:
             if is_changed(convolution) or not has_kernels(convolution):
                 return False
-        for layer, arguments in self._arguments:
+        for layer, is_follower, arguments in self._layers:
             if is_changed(layer) or _pool_arguments(layer) != arguments:
                 return False
+            if type(layer) not in (FUSED_CLASSES if is_follower else PLACES):
+                return False
         return not any_global_hooks() and are_unmodified(self._places)
+
+    def decides(self) -> bool:
+        """Whether a block computes the fused form: as its caller has decided, or by the test."""
+        held = None if torch.compiler.is_compiling() else _decisions().get(self.number)
+        return self.is_intact() if held is None else held
+
+    def run(self, module: Module, fused: Any, original: Any, *inputs: Any) -> Any:
+        """Calls a new forward or the original one, with one decision for all blocks inside."""
+        if torch.compiler.is_compiling():
+            return (fused if self.is_intact() else original)(module, *inputs)
+        decisions = _decisions()
+        outer = decisions.get(self.number)
+        decision = decisions[self.number] = self.is_intact() if outer is None else outer
+        try:
+            return (fused if decision else original)(module, *inputs)
+        finally:
+            del decisions[self.number]
+            if outer is not None:
+                decisions[self.number] = outer
+
+    def tag(self, out: Any) -> Any:
+        """Marks the output of a block, for the layers after it."""
+        if not torch.compiler.is_compiling():
+            out.__dict__[_TAG] = self.number
+        return out
+
+    def has_computed(self, input: Any) -> bool:
+        """Whether a layer's input is the output of a block, which the layer must not change.
+
+        A test of its own could differ from the block's: a hook may remove itself in between.
+        """
+        if torch.compiler.is_compiling():
+            return self.is_intact()
+        return getattr(input, "__dict__", {}).get(_TAG) == self.number
 
     def joined(self, other: "Group") -> "Group":
         """One group of both."""
@@ -97,15 +141,17 @@ class Group:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.number = next(_numbers)
         self._places = self._find_places()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
         """Keeps the recorded functions: the current ones may be replacements."""
-        twin = memo[id(self)] = copy.copy(self)
+        twin = memo[id(self)] = Group.__new__(Group)
+        twin.__dict__.update(self.__dict__, number=next(_numbers))
         twin.convolutions = copy.deepcopy(self.convolutions, memo)
         twin.followers = copy.deepcopy(self.followers, memo)
         twin.left_out = copy.deepcopy(self.left_out, memo)
-        twin._arguments = copy.deepcopy(self._arguments, memo)
+        twin._layers = copy.deepcopy(self._layers, memo)
         twin._places = self._places
         return twin
 
@@ -113,6 +159,11 @@ class Group:
 def library_class(cls: type[Module]) -> type[Module]:
     """The class of torch.nn or torchconv.nn that a layer has, or had before it was fused."""
     return next(base for base in cls.__mro__ if base in OPERATORS)
+
+
+def _decisions() -> dict[int, bool]:
+    decisions: dict[int, bool] = _held.__dict__.setdefault("decisions", {})
+    return decisions
 
 
 def _pool_arguments(layer: Module) -> tuple[Any, ...] | None:

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 import torchconv.nn as layers
-from torchconv.fusion._group import Group, library_class
+from torchconv.fusion._group import FUSED_CLASSES, GROUP, Group, library_class
 from torchconv.nn.conv_act_pool2d import conv_act_pool, tail_repr
 
 
 class Fused(torch.nn.Module):
     """A layer that takes part in a fused block."""
 
-    _fusion: Group
+    _torchconv_fusion: Group | None = None  # of a new object of this class: it is not fused
 
     def _get_name(self) -> str:
         return f"Fused{library_class(type(self)).__name__}"
@@ -32,14 +32,18 @@ class Block(Fused):
 
     def forward(self, input: Tensor) -> Tensor:
         """Computes the block, or the convolution alone if the group has changed."""
-        if not self._fusion.is_intact():
-            return super().forward(input)
         conv: Any = self
-        return conv_act_pool(conv, input, conv.weight, conv.bias)
+        group = self._torchconv_fusion
+        if torch.compiler.is_compiling():
+            _ = conv._conv_forward, conv._call_impl  # so that Dynamo notices new ones
+        if group is None or not group.decides():
+            return super().forward(input)
+        return group.tag(conv_act_pool(conv, input, conv.weight, conv.bias))
 
     def extra_repr(self) -> str:
         """The convolution's arguments and the other two."""
-        return f"{super().extra_repr()}, {tail_repr(self)}"
+        text = super().extra_repr()
+        return f"{text}, {tail_repr(self)}" if GROUP in self.__dict__ else text
 
 
 class Follower(Fused):
@@ -47,7 +51,8 @@ class Follower(Fused):
 
     def forward(self, input: Tensor) -> Any:
         """Returns the input, or the layer's result if the group has changed."""
-        return input if self._fusion.is_intact() else super().forward(input)
+        group = self._torchconv_fusion
+        return input if group is not None and group.has_computed(input) else super().forward(input)
 
 
 class FusedTorchConv2d(Block, torch.nn.Conv2d):
@@ -95,3 +100,4 @@ FUSED = {
         FusedMaxPool2d,
     )
 }
+FUSED_CLASSES.update(FUSED.values())

@@ -67,17 +67,24 @@ def rewritten(cls: type[Module], graph: Graph) -> type[Module]:
 
 
 def _guarded(text: str, inputs: str) -> str:
-    """The forward, with a first line that calls the class's own forward instead."""
-    head, colon, body = text.partition("):\n")
-    guard = f"    if not self.{GROUP}.is_intact(): return {_CLASS}.forward(self, {inputs})\n"
-    return f"{head}{colon}{guard}{body}"
+    """The forward under another name, and one that calls it, or the class's own, for its group."""
+    name = "_fused_forward"
+    text = text.replace("def forward(", f"def {name}(", 1)
+    call = f"_run(self, {name}, {_CLASS}, {inputs})"
+    return f"{text.rstrip()}\n\ndef forward(self, {inputs}):\n    return {call}\n"
+
+
+def _run(module: Module, fused: Any, cls: type[Module], *inputs: Any) -> Any:
+    group = module.__dict__.get(GROUP)  # a new object of the class has none
+    original: Any = cls.forward
+    return group.run(module, fused, original, *inputs) if group else original(module, *inputs)
 
 
 def _subclass(cls: type[Module], code: Code) -> type[Module]:
     file = f"<torchconv.fuse {cls.__module__}.{cls.__qualname__} {hash(code.text):x}>"
     lines = code.text.splitlines(keepends=True)
     linecache.cache[file] = len(code.text), None, lines, file  # for tracebacks
-    names = {**code.names, _CLASS: cls}
+    names = {**code.names, _CLASS: cls, "_run": _run}
     exec(compile(code.text, file, "exec"), names)
 
     def reduce(self: Module, protocol: Any) -> Any:
