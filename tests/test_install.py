@@ -286,7 +286,7 @@ from torch.utils import cpp_extension
 cpp_extension.CUDA_HOME = sys.argv.pop()
 def setup(ext_modules, **_):
     (module,) = ext_modules
-    print(os.environ["TORCH_CUDA_ARCH_LIST"], cpp_extension.CUDA_HOME, sep="\\n")
+    print("settled:", os.environ["TORCH_CUDA_ARCH_LIST"], cpp_extension.CUDA_HOME, sep="\\n")
     print(sum(source.endswith(".cu") for source in module.sources))
     flags = module.extra_compile_args["nvcc"]
     print(*(flag.partition("=arch=")[2] for flag in flags if "gencode" in flag), sep=";")
@@ -311,7 +311,7 @@ def test_cuda_build_settles_toolkit_and_architectures(tmp_path, given, taken, co
     fake_nvcc(tmp_path / "toolkit", "13.0", top)  # as where PATH has a link to it, or a script
     command = (sys.executable, "-c", SETTLED, str(tmp_path / "toolkit"))
     output = run(*command, cwd=ROOT, env={"TORCH_CUDA_ARCH_LIST": given, "TORCHCONV_CUDA": "auto"})
-    architectures, home, kernels, flags = output.split()[-4:]
+    architectures, home, kernels, flags = output.partition("settled:")[2].split()[:4]
     assert architectures == taken
     assert home == str(top)
     assert int(kernels) == len(list(ROOT.glob("csrc/cuda/*.cu")))
