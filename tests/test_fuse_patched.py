@@ -20,7 +20,7 @@ libraries = pytest.mark.parametrize("nn", [torch.nn, torchconv.nn], ids=["torch"
 
 
 class Parts:
-    """The layers of a model's chain; None for what is a function there."""
+    """The first layer of each kind in a model; None if it has none."""
 
     def __init__(self, model):
         layers = list(model.modules())
@@ -73,7 +73,7 @@ ON_OBJECTS = {
     "pool.kernel_size": lambda parts: own("kernel_size", 3)(parts.pool),
     "pool.stride": lambda parts: own("stride", 1)(parts.pool),
 }
-# What is done to a library: the class or module, and the name of what is replaced.
+# A method to replace: its class and its name.
 ON_LIBRARIES = {
     "Conv2d.forward": lambda nn: (nn.Conv2d, "forward"),
     "Conv2d._conv_forward": lambda nn: (nn.Conv2d, "_conv_forward"),
@@ -415,6 +415,17 @@ class Finished(torch.nn.Module):
 
     def forward(self, x):
         return self.finish(self.conv(x))
+
+
+@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
+def test_a_hook_that_removes_itself_before_the_rest_of_its_chain(kind):
+    model = Finished().double()
+    fused, x, handles = torchconv.fuse(copy.deepcopy(model)), images(), []
+    handles.append(getattr(fused.conv, f"register_{kind}")(lambda *_: handles.pop().remove()))
+    for _ in range(2):
+        torch.testing.assert_close(fused(x), model(x))
+    assert not handles
+    assert block_of(fused)._torchconv_fusion.is_intact()
 
 
 @pytest.mark.parametrize("again", [torchconv.unfuse, torchconv.fuse])

@@ -214,7 +214,7 @@ def without_fx_tracing(function: Any) -> Any:
     return wrapped if is_fx else function
 
 
-# ---- modes that change what a call means -------------------------------------------------------
+# ---- modes of torch that alter calls -------------------------------------------------------------
 
 function_modes = private(
     "torch._C._len_torch_function_stack", "fuse, which leaves parts of a forward under a mode alone"

@@ -107,7 +107,7 @@ def is_changed(module: Module) -> bool:
 
 
 def is_unmodified(module: Module) -> bool:
-    """Whether the module is a layer of either library that computes what it did at import."""
+    """Whether the module is a layer of torch.nn or torchconv.nn that runs its code at import."""
     places = PLACES.get(type(module))
     return (
         places is not None

@@ -83,7 +83,10 @@ def fuse(model: _Model) -> _Model:
     _check(model, "fuse")
     _undo(_fused_modules(model))
     plan = make_plan(model)
-    classes = {m: rewritten(original_class(m), graph) for m, graph in plan.forwards.items()}
+    classes = {}
+    for m, graph in plan.forwards.items():
+        begins = not {*plan.groups[m].convolutions}.isdisjoint(m.modules())
+        classes[m] = rewritten(original_class(m), graph, begins)
     classes |= {m: FUSED[type(m)] for m in (*plan.blocks, *plan.followers)}
     # Planning is complete; the rest only sets attributes and classes.
     for module, tail in plan.blocks.items():

@@ -88,13 +88,20 @@ class Group:
         held = None if torch.compiler.is_compiling() else _decisions().get(self.number)
         return self.is_intact() if held is None else held
 
-    def run(self, module: Module, fused: Any, original: Any, *inputs: Any) -> Any:
-        """Calls a new forward or the original one, with one decision for all blocks inside."""
+    def run(self, module: Module, fused: Any, original: Any, begins: bool, *inputs: Any) -> Any:
+        """Calls a new forward or the original one, with one decision for all blocks inside.
+
+        If no chain begins inside, the block outside has decided: its output is an input.
+        """
         if torch.compiler.is_compiling():
             return (fused if self.is_intact() else original)(module, *inputs)
         decisions = _decisions()
         outer = decisions.get(self.number)
-        decision = decisions[self.number] = self.is_intact() if outer is None else outer
+        if outer is not None:
+            decision = outer
+        else:
+            decision = self.is_intact() if begins else any(map(self.has_computed, inputs))
+        decisions[self.number] = decision
         try:
             return (fused if decision else original)(module, *inputs)
         finally:

@@ -19,8 +19,7 @@ def _is_image(input: Any) -> bool:
 def padded(layer: torch.nn.Conv2d, input: Tensor) -> tuple[Tensor, Any]:
     """The input as the operator takes it, and the padding that is left to the operator."""
     padding: Any = layer.padding
-    # An input of the wrong rank goes on to conv2d, which says what is wrong with it. What is no
-    # Tensor but acts as one, as fx's proxies, is padded like one.
+    # conv2d reports an input of the wrong rank. A proxy of torch.fx is padded like a Tensor.
     if layer.padding_mode == "zeros" or not _is_image(input):
         return input, padding
     amounts = layer._reversed_padding_repeated_twice
@@ -91,7 +90,7 @@ class Conv2d(torch.nn.Conv2d):
             dtype,
         )
         try:
-            amounts = _amounts(self, padding, (0, 0))  # refuses what is no padding at all
+            amounts = _amounts(self, padding, (0, 0))  # raises for other types
         except RuntimeError as error:
             raise ValueError(str(error)) from None
         if any(amount < 0 for amount in amounts):
