@@ -12,8 +12,14 @@ def numbers(*sizes):
     return torch.randn(sizes, dtype=torch.float64, device="cpu")
 
 
-ROWS, MATRICES, IMAGES, TALL = (6, 5), (6, 3, 5), (6, 3, 7, 8), (2, 3, 6, 8)
+ROWS, MATRICES, IMAGES = (6, 5), (6, 3, 5), (6, 3, 7, 8)
+TALL, WIDE, DEEP = (2, 3, 6, 8), (2, 3, 8, 6), (2, 6, 8, 7)
 FEATURES, BIAS, KERNELS = numbers(4, 5), numbers(4), numbers(4, 3, 3, 3)
+
+
+def last(x):
+    return x.contiguous(memory_format=torch.channels_last)
+
 
 # The sizes of x, and a call on the part of it that a mask of six selects, with a weight. In the
 # first dimension nothing may be selected.
@@ -25,19 +31,35 @@ SELECTED = {
     "matmul, batch of 1": (MATRICES, lambda x, m, w: torchconv.matmul(x[m], w.mT[None]), FEATURES),
     "matmul, two batches": (MATRICES, lambda x, m, w: torchconv.matmul(x[m].mT, x[m]), BIAS),
     "conv2d": (IMAGES, lambda x, m, w: torchconv.conv2d(x[m], w, w[:, 0, 0, 0], 2, 1), KERNELS),
+    "conv2d, channels last": (IMAGES, lambda x, m, w: torchconv.conv2d(last(x[m]), w), KERNELS),
     "max_pool2d": (IMAGES, lambda x, m, w: torchconv.max_pool2d(x[m], 2), BIAS),
     "conv2d_act_pool": (IMAGES, lambda x, m, w: torchconv.conv2d_act_pool(x[m], w), KERNELS),
 }
-SELECTED_HEIGHT = {
-    "conv2d": (TALL, lambda x, m, w: torchconv.conv2d(x[:, :, m], w, None, 1, 2), KERNELS),
-    "conv2d, same": (
+SELECTED_ELSEWHERE = {
+    "conv2d, height": (TALL, lambda x, m, w: torchconv.conv2d(x[:, :, m], w, None, 1, 2), KERNELS),
+    "conv2d, height, same": (
         TALL, lambda x, m, w: torchconv.conv2d(x[:, :, m], w, None, 2, "same"), KERNELS),
-    "max_pool2d": (
+    "conv2d, height, channels last": (
+        TALL, lambda x, m, w: torchconv.conv2d(last(x[:, :, m]), w, None, 1, 2), KERNELS),
+    "max_pool2d, height": (
         TALL, lambda x, m, w: torchconv.max_pool2d(x[:, :, m], 3, 2, 1, ceil_mode=True), BIAS),
-    "conv2d_act_pool": (
+    "conv2d_act_pool, height": (
         TALL, lambda x, m, w: torchconv.conv2d_act_pool(x[:, :, m], w, padding=2), KERNELS),
+    "conv2d, width": (WIDE, lambda x, m, w: torchconv.conv2d(x[..., m], w, None, 1, 2), KERNELS),
+    "conv2d, width, channels last": (
+        WIDE, lambda x, m, w: torchconv.conv2d(last(x[..., m]), w, None, 2, 2), KERNELS),
+    "max_pool2d, width": (
+        WIDE, lambda x, m, w: torchconv.max_pool2d(last(x[..., m]), 2, padding=1), BIAS),
+    "conv2d_act_pool, width": (
+        WIDE, lambda x, m, w: torchconv.conv2d_act_pool(last(x[..., m]), w, padding=2), KERNELS),
+    "conv2d, height and width": (
+        (2, 3, 6, 6), lambda x, m, w: torchconv.conv2d(x[:, :, m][..., m].mT, w, None, 1, 2),
+        KERNELS),
+    "conv2d, out_channels": (
+        IMAGES, lambda x, m, w: torchconv.conv2d(x, w[m]), numbers(6, 3, 3, 3)),
+    "max_pool2d, channels": (DEEP, lambda x, m, w: torchconv.max_pool2d(x[:, m], 2), BIAS),
 }  # fmt: skip
-ALL = {**SELECTED, **{f"{name}, height": case for name, case in SELECTED_HEIGHT.items()}}
+ALL = {**SELECTED, **SELECTED_ELSEWHERE}
 cases = pytest.mark.parametrize(("sizes", "call", "weight"), ALL.values(), ids=ALL)
 MASKS = ([1, 0, 1, 1, 0, 1], [0, 0, 0, 0, 1, 0], [1] * 6)
 
@@ -46,9 +68,9 @@ def inputs(sizes, mask):
     return torch.randn(sizes, dtype=torch.float64), torch.tensor(mask) > 0
 
 
-def compiled(call):
+def compiled(call, dynamic=None):
     torch._dynamo.reset()
-    return torch.compile(call, backend="aot_eager", fullgraph=True)
+    return torch.compile(call, backend="aot_eager", fullgraph=True, dynamic=dynamic)
 
 
 @pytest.fixture(autouse=True)
@@ -70,30 +92,55 @@ def test_exported(sizes, call, weight):
         torch.testing.assert_close(exported(x, mask, weight), call(x, mask, weight))
 
 
+def assert_same_as_compiled(function, call, sizes, weight, mask):
+    weight = weight.to(torch.get_default_device())
+    x, mask = inputs(sizes, mask)
+    found = []
+    for each in (function, call):
+        given = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
+        out = each(given[0], mask, given[1])
+        found.append([out, *torch.autograd.grad(out.square().sum(), given, allow_unused=True)])
+    # The strides of sizes of 0 and 1 mean nothing.
+    torch.testing.assert_close(*found, check_stride=int(mask.sum()) > 1)
+
+
 @cases
 def test_compiled(sizes, call, weight):
     function = compiled(call)
-    weight = weight.to(torch.get_default_device()).requires_grad_()
     for mask in MASKS:
-        x, mask = inputs(sizes, mask)
-        found = []
-        for each in (function, call):
-            given = [x.clone().requires_grad_(), weight]
-            out = each(given[0], mask, weight)
-            found.append([out, *torch.autograd.grad(out.square().sum(), given, allow_unused=True)])
-        torch.testing.assert_close(*found)
+        assert_same_as_compiled(function, call, sizes, weight, mask)
+
+
+@pytest.mark.parametrize("name", ["conv2d, height, same", "conv2d, width, channels last"])
+def test_compiled_with_all_sizes_symbolic(name):
+    sizes, call, weight = ALL[name]
+    assert_same_as_compiled(compiled(call, dynamic=True), call, sizes, weight, MASKS[0])
+
+
+def test_compiled_under_autocast():
+    sizes, call, weight = ALL["conv2d, channels last"]
+
+    def cast(x, mask, weight):
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return call(x.float(), mask, weight.float()).float()
+
+    assert_same_as_compiled(compiled(cast), cast, sizes, weight, MASKS[0])
+
+
+def test_compiled_gradient_of_torch_func():
+    sizes, call, weight = ALL["conv2d, height"]
+
+    def gradient(x, mask, weight):
+        return torch.func.grad(lambda w: call(x, mask, w).square().sum())(weight)
+
+    x, mask = inputs(sizes, MASKS[0])
+    weight = weight.to(torch.get_default_device())
+    torch.testing.assert_close(compiled(gradient)(x, mask, weight), gradient(x, mask, weight))
 
 
 @pytest.mark.parametrize(("sizes", "call", "weight"), SELECTED.values(), ids=SELECTED)
 def test_nothing_selected(sizes, call, weight):
-    weight = weight.to(torch.get_default_device())
-    x, mask = inputs(sizes, [0] * 6)
-    found = []
-    for each in (compiled(call), call):
-        given = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
-        out = each(given[0], mask, given[1])
-        found.append([out, *torch.autograd.grad(out.square().sum(), given, allow_unused=True)])
-    torch.testing.assert_close(*found)
+    assert_same_as_compiled(compiled(call), call, sizes, weight, [0] * 6)
 
 
 def test_sizes_that_are_known_are_still_checked():

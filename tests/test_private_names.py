@@ -156,10 +156,6 @@ CHECKS = {
     "torch.utils._pytree.tree_map": lambda: (
         _torch.tree_map(lambda x: x + 1, (1, (2, [3]))) == (2, (3, [4]))
     ),
-    "torch._prims_common.suggest_memory_format": lambda: (
-        _torch.is_channels_last(torch.empty(2, 3, 4, 5).to(memory_format=torch.channels_last))
-        and not _torch.is_channels_last(torch.empty(2, 3, 4, 5))
-    ),
     "torch._subclasses.fake_tensor.FakeTensor": lambda: _torch.is_plain(
         FakeTensorMode().from_tensor(CONV.weight)
     ),

@@ -126,9 +126,6 @@ def is_known(condition: Any) -> bool:
 # ---- tensors -----------------------------------------------------------------------------------
 
 tree_map = private("torch.utils._pytree.tree_map", "vmap of operators with several tensors")
-_suggest_memory_format = private(
-    "torch._prims_common.suggest_memory_format", "memory formats of conv2d's gradients"
-)
 _RECORDERS = (  # what torch.compile and torch.export record with
     private("torch._subclasses.fake_tensor.FakeTensor", "fuse under torch.compile"),
     private("torch._subclasses.functional_tensor.FunctionalTensor", "fuse under torch.export"),
@@ -138,17 +135,26 @@ _RECORDERS = (  # what torch.compile and torch.export record with
 def is_channels_last(x: torch.Tensor) -> bool:
     """Whether the strides of ``Tensor[batch, channels, height, width]`` are those of channels_last.
 
-    The rule of ``suggest_memory_format`` in C++, also for symbolic sizes.
+    The rule of ``suggest_memory_format`` in C++, which asks for the value of a symbolic size. Here
+    a size that depends on data counts as larger than 1, as in csrc/meta/images.h.
     """
-    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:
-        sizes = tuple(x.shape)
-        # Quick where no size is 1: then each stride tells. While compiling, sizes may be symbolic.
-        if all(type(size) is int and size > 1 for size in sizes):
-            if x.is_contiguous():
-                return False
-            if x.is_contiguous(memory_format=torch.channels_last):
-                return True
-    return _suggest_memory_format(x) == torch.channels_last
+    sizes, strides = x.shape, x.stride()
+    # Quick where no size is 1: then each stride tells. While compiling, sizes may be symbolic.
+    if all(type(size) is int and size > 1 for size in sizes):
+        if x.is_contiguous():
+            return False
+        if x.is_contiguous(memory_format=torch.channels_last):
+            return True
+    if is_known(strides[1] == 0):
+        return False
+    least = 0
+    for dim in (1, 3, 2, 0):
+        if is_known(sizes[dim] == 0) or not is_known(strides[dim] >= least):
+            return False
+        if dim == 0 and is_known(least == strides[1]):
+            return False
+        least = strides[dim] * sizes[dim]
+    return True
 
 
 def is_plain(tensor: torch.Tensor) -> bool:

@@ -1,9 +1,9 @@
 // Results without data, for the meta device, FakeTensor and torch.compile: the checks and the
 // shapes of the real kernel, from the same functions.
-#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include "max_pool2d_checks.h"
+#include "meta/images.h"
 
 namespace torchconv {
 namespace {
@@ -14,8 +14,8 @@ using Shape = BasicPool2dShape<SymInt>;
 using Window = PoolWindow<SymInt>;
 
 at::Tensor empty_out(const Shape& s, const at::Tensor& like, at::ScalarType dtype) {
-  return at::empty_symint({s.batch, s.channels, s.out_h, s.out_w},
-                          like.options().dtype(dtype).memory_format(like.suggest_memory_format()));
+  return empty_image({s.batch, s.channels, s.out_h, s.out_w}, is_channels_last(like),
+                     like.options().dtype(dtype));
 }
 
 at::Tensor max_pool2d_meta(const at::Tensor& x, SymIntArrayRef kernel_size, SymIntArrayRef stride,
@@ -49,8 +49,8 @@ at::Tensor max_pool2d_backward_meta(const at::Tensor& grad_out, const at::Tensor
                                     SymIntArrayRef dilation, bool ceil_mode) {
   const Shape s = check_max_pool2d_backward<SymInt>(
       grad_out, offsets, input_size, Window{kernel_size, stride, padding, dilation, ceil_mode});
-  return at::empty_symint({s.batch, s.channels, s.in_h, s.in_w},
-                          grad_out.options().memory_format(offsets.suggest_memory_format()));
+  return empty_image({s.batch, s.channels, s.in_h, s.in_w}, is_channels_last(offsets),
+                     grad_out.options());
 }
 
 at::Tensor max_pool2d_gather_meta(const at::Tensor& x, const at::Tensor& offsets,

@@ -115,8 +115,9 @@ def conv_padding(
                 needed = ((size + step - 1) // step - 1) * step + extent - size
                 # max() would ask a symbolic number for its value.
                 total = max(needed, 0) if isinstance(needed, int) else torch.sym_max(needed, 0)
-            amounts += [integer(op, "padding", n) for n in (total // 2, (total + 1) // 2)]
-        return amounts
+            amounts += [total // 2, (total + 1) // 2]
+        # Dynamo takes a symbolic number for an int, and integer would ask it for its value.
+        return amounts if torch.compiler.is_compiling() else integers(op, "padding", amounts)
     values = [] if isinstance(padding, str) else integers(op, "padding", padding)
     if len(values) == 1:
         return values * 4
