@@ -439,6 +439,11 @@ class SometimesMasked(Layers):
         return self.head(self.pool(functional.relu(self.conv(x))))
 
 
+class InputCalledSelf(Layers):
+    def forward(this, self):
+        return this.head(this.pool(functional.relu(this.conv(self))))
+
+
 class DropoutBetween(Layers):
     def forward(self, x):
         return self.head(self.pool(functional.dropout(functional.relu(self.conv(x)), 0.0)))
@@ -608,6 +613,7 @@ LEFT_ALONE = {
     "result kept in an attribute": Keeping,
     "buffer changed": CountingInABuffer,
     "default argument": SometimesMasked,
+    "argument called self": InputCalledSelf,
     "own way of being copied": OwnCopy,
     "decorated": Decorated,
     "subclasses are noted": Registered,

@@ -4,35 +4,18 @@ import copy
 import functools
 import io
 import pickle
-import sys
-import threading
 
 import pytest
 import torch
 from devices import GPU
-from fusible import Children, Methods, Tutorial, plain
+from fused_parts import Parts, block_of, images, wraps_forward
+from fusible import Methods, Tutorial, plain
 from torch.nn import functional
 
 import torchconv
 from torchconv.fusion import Block
 
 libraries = pytest.mark.parametrize("nn", [torch.nn, torchconv.nn], ids=["torch", "torchconv"])
-
-
-class Parts:
-    """The first layer of each kind in a model; None if it has none."""
-
-    def __init__(self, model):
-        layers = list(model.modules())
-        self.conv = next(m for m in layers if isinstance(m, torch.nn.Conv2d))
-        self.relu = next((m for m in layers if isinstance(m, torch.nn.ReLU)), None)
-        self.pool = next((m for m in layers if isinstance(m, torch.nn.MaxPool2d)), None)
-
-
-def wraps_forward(layer):
-    """As accelerate and offloading do: the old forward is called by the new one."""
-    forward = layer.forward
-    layer.forward = lambda x: 2 * forward(x) - 0.1
 
 
 def circular(conv):
@@ -90,15 +73,6 @@ FUNCTIONS = {
     "torch.sigmoid": (torch, "sigmoid"),
     "Tensor.sigmoid_": (torch.Tensor, "sigmoid_"),
 }
-
-
-def block_of(model):
-    return next((m for m in model.modules() if isinstance(m, Block)), None)
-
-
-def images():
-    torch.manual_seed(1)
-    return torch.randn(2, 3, 14, 14, dtype=torch.float64)
 
 
 @pytest.fixture(autouse=True)
@@ -192,13 +166,6 @@ def test_functions_replaced_by_objects(wrapped, monkeypatch):
     assert block_of(torchconv.fuse(copy.deepcopy(model))) is None
 
 
-def test_a_new_forward_of_the_caller_is_called(monkeypatch):
-    model = Tutorial(torch.nn).double()
-    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
-    monkeypatch.setattr(Tutorial, "forward", lambda self, x: self.conv(x).tanh())
-    assert torch.equal(fused(x), model(x))
-
-
 def test_hooks_on_all_modules_see_every_layer():
     model, seen = torchconv.fuse(plain(torch.nn)), []
     handle = torch.nn.modules.module.register_module_forward_hook(
@@ -217,14 +184,6 @@ def test_one_changed_chain_leaves_the_others_fused():
     blocks = [m for m in torchconv.fuse(model).modules() if isinstance(m, Block)]
     blocks[0]._conv_forward = blocks[0]._conv_forward
     assert [block._torchconv_fusion.is_intact() for block in blocks] == [False, True]
-
-
-def test_a_chain_over_several_modules_goes_back_as_a_whole():
-    model = Children(torch.nn).double()
-    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
-    for each in (model, fused):
-        wraps_forward(Parts(each).conv)
-    torch.testing.assert_close(fused(x), model(x))
 
 
 @libraries
@@ -270,62 +229,6 @@ def test_compiled_blocks_notice_changes():
     for each in (model, fused):
         wraps_forward(Parts(each).conv)
     torch.testing.assert_close(compiled(x), model(x))
-
-
-@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook", "full_backward_hook"])
-@pytest.mark.parametrize("at", range(3))
-@pytest.mark.parametrize("make", [plain, Tutorial])
-def test_hooks_that_remove_themselves(make, at, kind):
-    """All layers of one call take the same decision."""
-    model = make(torch.nn).double().eval()
-    fused, x = torchconv.fuse(copy.deepcopy(model)), images().requires_grad_()
-    expected = model(x)
-    for each in (fused, fused):
-        parts = Parts(each)
-        layer, handles = (parts.conv, parts.relu, parts.pool)[at], []
-
-        def once(*_, handles=handles):
-            handles.pop().remove()
-
-        handles.append(getattr(layer, f"register_{kind}")(once))
-        out = each(x)
-        torch.testing.assert_close(out, expected)
-        torch.autograd.grad(out.sum(), x)
-    assert torch.equal(fused(x), torchconv.fuse(copy.deepcopy(model))(x))
-
-
-def test_a_checkpoint_that_is_recomputed_under_hooks_on_all_modules():
-    fused, x = torchconv.fuse(plain(torch.nn)), images().float().requires_grad_()
-    out = torch.utils.checkpoint.checkpoint(fused[:3], x, use_reentrant=False)
-    torch.testing.assert_close(torchconv.unfuse(copy.deepcopy(fused))[:3](x), out)
-
-
-def test_threads_see_whole_blocks_while_another_changes_layers():
-    fused, x = torchconv.fuse(plain(torch.nn)), images().float()
-    expected, done, wrong = fused(x), threading.Event(), []
-
-    def change():
-        while not done.is_set():
-            fused[1].register_forward_hook(half_less_than_nothing).remove()
-
-    changing = threading.Thread(target=change)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        changing.start()
-        for _ in range(300):
-            out = fused(x)
-            if out.shape != expected.shape or not torch.allclose(out, expected, atol=1e-5):
-                wrong.append(out)
-    finally:
-        done.set()
-        changing.join()
-        sys.setswitchinterval(interval)
-    assert not wrong
-
-
-def half_less_than_nothing(module, inputs, out):
-    return None
 
 
 @pytest.mark.parametrize("at", range(3))
@@ -399,56 +302,6 @@ def test_an_output_is_saved_like_any_tensor():
     torch.save(out, file)
     file.seek(0)
     assert torch.equal(torch.load(file, weights_only=True), out)
-
-
-class Finish(torch.nn.Module):
-    def forward(self, x):
-        return functional.max_pool2d(functional.relu(x), 2)
-
-
-class Finished(torch.nn.Module):
-    """The forward that calls the functions is not that of a module around the convolution."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.finish = torch.nn.Conv2d(3, 4, 3), Finish()
-
-    def forward(self, x):
-        return self.finish(self.conv(x))
-
-
-@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
-def test_a_hook_that_removes_itself_before_the_rest_of_its_chain(kind):
-    model = Finished().double()
-    fused, x, handles = torchconv.fuse(copy.deepcopy(model)), images(), []
-    handles.append(getattr(fused.conv, f"register_{kind}")(lambda *_: handles.pop().remove()))
-    for _ in range(2):
-        torch.testing.assert_close(fused(x), model(x))
-    assert not handles
-    assert block_of(fused)._torchconv_fusion.is_intact()
-
-
-@pytest.mark.parametrize("again", [torchconv.unfuse, torchconv.fuse])
-@pytest.mark.parametrize("part", ["conv", "finish"])
-def test_a_part_without_the_rest_of_its_chain(again, part):
-    model = Finished().double()
-    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
-    assert block_of(fused)._torchconv_fusion.is_intact()
-    again(getattr(fused, part))
-    torch.testing.assert_close(fused(x), model(x))
-    torchconv.fuse(fused)
-    assert block_of(fused)._torchconv_fusion.is_intact()
-    torch.testing.assert_close(fused(x), model(x))
-
-
-def test_unfuse_of_a_part_leaves_a_model_that_is_right():
-    model = Children(torch.nn).double()
-    fused, x = torchconv.fuse(copy.deepcopy(model)), images()
-    for child in fused.children():
-        torchconv.unfuse(child)
-        torch.testing.assert_close(fused(x), model(x))
-    assert block_of(torchconv.fuse(fused)) is not None
-    torch.testing.assert_close(fused(x), model(x))
 
 
 @pytest.mark.parametrize("device", [GPU], indirect=True)

@@ -4,10 +4,11 @@ from typing import TypeVar
 
 import torch
 
+from torchconv.fusion._callers import is_rewritten, original_class
 from torchconv.fusion._group import GROUP, Group, library_class
 from torchconv.fusion._layers import FUSED, Block
 from torchconv.fusion._plan import make_plan
-from torchconv.fusion._rewritten import is_rewritten, original_class, rewritten
+from torchconv.fusion._rewritten import rewritten
 
 __all__ = ["fuse", "unfuse"]
 _Model = TypeVar("_Model", bound=torch.nn.Module)
@@ -41,21 +42,21 @@ def fuse(model: _Model) -> _Model:
       kernels.
 
     Each call of a fused layer checks methods, functions, hooks and parameters again, the arguments
-    of the pooling, and the forwards of the classes that call the chain. While one of them differs,
-    the layers compute separately, as if nothing had been fused. A new ``forward`` on an object that
-    calls the chain is not noticed. Compiled graphs see hooks that are added later only after
-    ``torch.compiler.reset()``.
-
-    Only the layers of a chain and the classes that call them are compared, not the modules around
-    them: call :func:`unfuse` before hooks are put on a container inside a chain, a helper method or
-    a base class is replaced, or layers are copied one by one with ``copy.copy``.
+    of the pooling, and the modules between the layers of a chain: their hooks, their forward, and
+    in the classes that call the chain also the methods that forward calls. While one of them
+    differs, or the input is of a class of its own, the layers compute separately, as if nothing had
+    been fused. They do so, too, if a model is loaded by another version of Python, or where the
+    code of these classes has changed. A new ``forward`` on an object that calls a whole chain is
+    not noticed. Compiled graphs see hooks that are added later only after
+    ``torch.compiler.reset()``. Modes of ``torch.overrides`` and profilers see the block as one
+    function.
 
     A forward that cannot be traced (by control flow on tensors or on ``self.training``, default
     arguments, random numbers, ``torch.no_grad()`` or autocast inside, changed attributes) is left
     as it is, and so are chains that it takes part in; the modules that it calls are still looked
     at, each for itself. Whoever calls layers otherwise than by the forwards that were traced
-    (``model.features[0](x)``, a method, another layer in the place of one) meets the block: call
-    :func:`unfuse` first.
+    (``model.features[0](x)``, a method, another layer in the place of one, a layer copied alone by
+    ``copy.copy``) meets the block: call :func:`unfuse` first.
 
     Args:
         model: Any module; it is changed in place. Its forward is run on placeholders, which are no

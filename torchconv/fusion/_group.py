@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from torchconv import _C
-from torchconv._torch import any_global_hooks
+from torchconv._torch import any_global_hooks, is_plain
 from torchconv._unmodified import (
     FUNCTIONS,
     OPERATORS,
@@ -19,8 +19,8 @@ from torchconv._unmodified import (
     has_plain_parameters,
     is_changed,
 )
+from torchconv.fusion._callers import Module, fingerprint, methods
 
-Module = torch.nn.Module
 GROUP = "_torchconv_fusion"  # the attribute of every fused module that holds its group
 FUSED_CLASSES: set[type[Module]] = set()  # of convolutions and of the layers after them
 _TAG = "_torchconv_fused_by"  # the attribute of a block's output: the number of its group
@@ -49,7 +49,8 @@ class Group:
         followers: Activations and poolings that return their input.
         left_out: Layers that a new forward omits; other forwards still call them.
         functions: Operators that a new forward omits: relu, sigmoid, max_pool2d.
-        callers: Classes whose forward calls the chains.
+        partial: Modules whose call runs a part of a chain, so that its result is not the chain's.
+        callers: Classes whose forward calls a chain or a part of it.
     """
 
     def __init__(
@@ -58,13 +59,16 @@ class Group:
         followers: Iterable[Module],
         left_out: Iterable[Module],
         functions: Iterable[str],
+        partial: Iterable[Module],
         callers: Iterable[type[Module]],
     ) -> None:
         self.convolutions, self.followers = list(convolutions), list(followers)
         self.left_out, self.functions = list(left_out), set(functions)
-        self.callers = set(callers)
+        self.partial, self.callers = list(partial), set(callers)
         self.number = next(_numbers)
-        self.is_undone = False  # by unfuse of the model or of a part of it
+        # By unfuse of the model or of a part of it, or by loading it where a caller has other code.
+        self.is_undone = False
+        self._code = fingerprint(self.callers)
         self._layers = [(m, True, _pool_arguments(m)) for m in self.followers]
         self._layers += [(m, False, _pool_arguments(m)) for m in self.left_out]
         self._places = self._find_places()
@@ -76,6 +80,9 @@ class Group:
         for convolution in self.convolutions:
             if is_changed(convolution) or not has_kernels(convolution):
                 return False
+        for module in self.partial:
+            if is_changed(module):
+                return False
         for layer, is_follower, arguments in self._layers:
             if is_changed(layer) or _pool_arguments(layer) != arguments:
                 return False
@@ -83,10 +90,10 @@ class Group:
                 return False
         return not any_global_hooks() and are_unmodified(self._places)
 
-    def decides(self) -> bool:
+    def decides(self, input: Any) -> bool:
         """Whether a block computes the fused form: as its caller has decided, or by the test."""
         held = None if torch.compiler.is_compiling() else _decisions().get(self.number)
-        return self.is_intact() if held is None else held
+        return self._computes(input) if held is None else held
 
     def run(self, module: Module, fused: Any, original: Any, begins: bool, *inputs: Any) -> Any:
         """Calls a new forward or the original one, with one decision for all blocks inside.
@@ -94,13 +101,13 @@ class Group:
         If no chain begins inside, the block outside has decided: its output is an input.
         """
         if torch.compiler.is_compiling():
-            return (fused if self.is_intact() else original)(module, *inputs)
+            return (fused if self._computes(*inputs) else original)(module, *inputs)
         decisions = _decisions()
         outer = decisions.get(self.number)
         if outer is not None:
             decision = outer
         else:
-            decision = self.is_intact() if begins else any(map(self.has_computed, inputs))
+            decision = self._computes(*inputs) if begins else any(map(self.has_computed, inputs))
         decisions[self.number] = decision
         try:
             return (fused if decision else original)(module, *inputs)
@@ -121,8 +128,15 @@ class Group:
         A test of its own could differ from the block's: a hook may remove itself in between.
         """
         if torch.compiler.is_compiling():
-            return self.is_intact()
+            return self._computes(input)
         return getattr(input, "__dict__", {}).get(_TAG) == self.number
+
+    def _computes(self, *inputs: Any) -> bool:
+        """Whether nothing has changed, and no input is of a class that computes on its own."""
+        for x in inputs:
+            if isinstance(x, torch.Tensor) and not is_plain(x):
+                return False
+        return self.is_intact()
 
     def joined(self, other: "Group") -> "Group":
         """One group of both."""
@@ -131,6 +145,7 @@ class Group:
             dict.fromkeys([*self.followers, *other.followers]),
             dict.fromkeys([*self.left_out, *other.left_out]),
             self.functions | other.functions,
+            dict.fromkeys([*self.partial, *other.partial]),
             self.callers | other.callers,
         )
 
@@ -139,7 +154,7 @@ class Group:
         classes = {library_class(type(module)) for module in modules}
         places = [place for cls in classes for place in PLACES[cls]]
         places += [place for operator in self.functions for place in FUNCTIONS[operator]]
-        places += [Place(cls, "forward", cls.forward) for cls in self.callers]
+        places += [place for cls in self.callers for place in methods(cls)]
         return list(dict.fromkeys(places))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,6 +164,7 @@ class Group:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.number = next(_numbers)
+        self.is_undone |= self._code != fingerprint(self.callers)
         self._places = self._find_places()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
@@ -158,6 +174,7 @@ class Group:
         twin.convolutions = copy.deepcopy(self.convolutions, memo)
         twin.followers = copy.deepcopy(self.followers, memo)
         twin.left_out = copy.deepcopy(self.left_out, memo)
+        twin.partial = copy.deepcopy(self.partial, memo)
         twin._layers = copy.deepcopy(self._layers, memo)
         twin._places = self._places
         return twin

@@ -36,7 +36,7 @@ class Block(Fused):
         group = self._torchconv_fusion
         if torch.compiler.is_compiling():
             _ = conv._conv_forward, conv._call_impl  # so that Dynamo notices new ones
-        if group is None or not group.decides():
+        if group is None or not group.decides(input):
             return super().forward(input)
         return group.tag(conv_act_pool(conv, input, conv.weight, conv.bias))
 

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import torch
 from torch.fx import Graph, Node
 
+from torchconv.fusion._callers import original_class
 from torchconv.fusion._chains import OPERATOR_OF, Chain, Tail, chains, is_convolution
 from torchconv.fusion._group import Group
-from torchconv.fusion._record import Module, Opaque, Recording, is_layer, record
-from torchconv.fusion._rewritten import can_be_rewritten, original_class
+from torchconv.fusion._record import Module, Opaque, Recording, Run, is_layer, record
+from torchconv.fusion._rewritten import can_be_rewritten
 
 _LISTS = (torch.nn.ModuleList, torch.nn.ModuleDict)
 CallSite = tuple[Module, int]  # a module, and how many-th of the calls in its forward
@@ -69,8 +70,11 @@ def _groups(survey: "_Survey", every: list[Chain], free: set[Node]) -> dict[Modu
         left_out = [node for node in chain.rest if node not in free]
         layers = {survey.callee[node] for node in left_out if node in survey.callee}
         functions = {OPERATOR_OF[node.target] for node in left_out if node not in survey.callee}
-        callers = {original_class(survey.place[node][0]) for node in (chain.call, *chain.rest)}
-        group = Group({chain.conv}, followers, layers, functions, callers)
+        paths: list[set[Run]] = [survey.run[node].path() for node in (chain.call, *chain.rest)]
+        partial = {run.module for run in paths[0].union(*paths) - paths[0].intersection(*paths)}
+        owners = {survey.place[node][0] for node in (chain.call, *chain.rest)}
+        callers = {original_class(module) for module in owners | partial}
+        group = Group({chain.conv}, followers, layers, functions, partial, callers)
         members = {chain.conv, *followers, *(survey.place[node][0] for node in left_out)}
         for other in {groups[member] for member in members if member in groups}:
             group = group.joined(other)
@@ -86,6 +90,7 @@ class _Survey:
         self.recordings = list(_recordings(model))
         self.callee: dict[Node, Module] = {}
         self.place: dict[Node, CallSite] = {}
+        self.run: dict[Node, Run] = {}
         self._calls: dict[Module, set[Node]] = defaultdict(set)
         self._runs: dict[CallSite, set[Node]] = defaultdict(set)
         for recording in self.recordings:
@@ -96,6 +101,7 @@ class _Survey:
             for run in recording.runs:
                 for index, node in enumerate(run.nodes):
                     self.place[node] = run.module, index
+                    self.run[node] = run
                     self._runs[run.module, index].add(node)
         self._parents: dict[Module, set[Module]] = defaultdict(set)
         for parent in model.modules():

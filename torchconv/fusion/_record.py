@@ -27,11 +27,20 @@ def is_layer(module: Module) -> bool:
 
 
 class Run:
-    """One call of a module's forward: its own calls of functions, methods and layers, in order."""
+    """One call of a module's forward: its own calls of functions, methods and layers, in order.
 
-    def __init__(self, module: Module) -> None:
-        self.module = module
+    Args:
+        module: Whose forward runs.
+        caller: The run that calls it, if any.
+    """
+
+    def __init__(self, module: Module, caller: "Run | None") -> None:
+        self.module, self.caller = module, caller
         self.nodes: list[Node] = []
+
+    def path(self) -> set["Run"]:
+        """The run, its caller, and so on."""
+        return {self, *(self.caller.path() if self.caller else ())}
 
 
 class Recording:
@@ -84,13 +93,16 @@ def is_opaque(module: Module, opaque: Opaque) -> bool:
 
 
 def _takes_only_inputs(module: Module) -> bool:
-    """Whether each argument must be given: a placeholder in place of a default would mislead."""
+    """Whether each argument must be given: a placeholder in place of a default would mislead.
+
+    Nor may one be called self, as the code of a graph calls the module.
+    """
     try:
         _, *arguments = inspect.signature(type(module).forward).parameters.values()
     except (TypeError, ValueError):
         return False
     plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return all(a.kind is plain and a.default is a.empty for a in arguments)
+    return all(a.kind is plain and a.default is a.empty and a.name != "self" for a in arguments)
 
 
 class _Recorder(Tracer):
@@ -140,7 +152,7 @@ class _Recorder(Tracer):
         return self._running(m, lambda: forward(*args, **kwargs))
 
     def _running(self, module: Module, forward: Callable[[], Any]) -> Any:
-        run = Run(module)
+        run = Run(module, self._stack[-1] if self._stack else None)
         self._stack.append(run)
         try:
             result = forward()

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch.fx import Graph
 
+from torchconv.fusion._callers import REWRITTEN, original_class
 from torchconv.fusion._group import GROUP
 from torchconv.fusion._record import Module
 
-REWRITTEN = "_rewritten_by_fuse"  # in the namespace of a class with another forward
-_CLASS = "_original_class"  # the name of its base in the text of that forward
+# Names in the text of that forward: its base, the graph's code, and the function that chooses.
+_CLASS, _FUSED, _RUN = (f"_torchconv_{name}" for name in ("class", "fused", "run"))
 
 
 class Code(NamedTuple):
@@ -45,17 +46,6 @@ def can_be_rewritten(module: Module) -> bool:
     )
 
 
-def original_class(module: Module) -> type[Module]:
-    """The class that the module had before its forward was rewritten."""
-    cls = type(module)
-    return cls.__bases__[0] if is_rewritten(module) else cls
-
-
-def is_rewritten(module: Module) -> bool:
-    """Whether the module's class was made by ``rewritten``."""
-    return REWRITTEN in vars(type(module))
-
-
 def rewritten(cls: type[Module], graph: Graph, begins: bool) -> type[Module]:
     """A subclass whose forward computes the graph while the module's group is intact.
 
@@ -74,9 +64,8 @@ def rewritten(cls: type[Module], graph: Graph, begins: bool) -> type[Module]:
 
 def _guarded(text: str, inputs: str, begins: bool) -> str:
     """The forward under another name, and one that calls it, or the class's own, for its group."""
-    name = "_fused_forward"
-    text = text.replace("def forward(", f"def {name}(", 1)
-    call = f"_run(self, {name}, {_CLASS}, {begins}, {inputs})"
+    text = text.replace("def forward(", f"def {_FUSED}(", 1)
+    call = f"{_RUN}(self, {_FUSED}, {_CLASS}, {begins}, {inputs})"
     return f"{text.rstrip()}\n\ndef forward(self, {inputs}):\n    return {call}\n"
 
 
@@ -92,7 +81,7 @@ def _subclass(cls: type[Module], code: Code) -> type[Module]:
     file = f"<torchconv.fuse {cls.__module__}.{cls.__qualname__} {hash(code.text):x}>"
     lines = code.text.splitlines(keepends=True)
     linecache.cache[file] = len(code.text), None, lines, file  # for tracebacks
-    names = {**code.names, _CLASS: cls, "_run": _run}
+    names = {**code.names, _CLASS: cls, _RUN: _run}
     exec(compile(code.text, file, "exec"), names)
 
     def reduce(self: Module, protocol: Any) -> Any:
