@@ -17,6 +17,9 @@ inline Activation check_activation(const char* op, const std::optional<std::stri
   return *name == "relu" ? Activation::kRelu : Activation::kSigmoid;
 }
 
+inline constexpr PoolNames kBlockPoolNames{"the convolution's output", "pool_size", "pool_stride",
+                                           "pool_padding", "pool_dilation"};
+
 template <class Int>
 struct ConvGeometry {
   IntList<Int> stride, padding, dilation;
@@ -35,7 +38,7 @@ template <class Int>
 ConvPoolShape<Int> with_pooling(const char* op, const BasicConv2dShape<Int>& conv,
                                 const PoolWindow<Int>& window) {
   const std::array<Int, 4> sizes{conv.batch, conv.out_channels, conv.out_h, conv.out_w};
-  return {conv, max_pool2d_shape<Int>(op, sizes, window, "the convolution's output")};
+  return {conv, max_pool2d_shape<Int>(op, sizes, window, kBlockPoolNames)};
 }
 
 template <class Int>

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <iomanip>
+#include <sstream>
 #include <stdexcept>
 
 namespace torchconv {
@@ -14,6 +16,23 @@ std::string value_of(const char* variable) {
   return value == nullptr ? "" : value;
 }
 
+/// The text in quotes. Only printable ASCII and no more than a line of it: Python takes a message
+/// for UTF-8.
+std::string quoted(const std::string& text) {
+  constexpr size_t kMost = 60;
+  std::ostringstream out;
+  out << "'" << std::hex << std::setfill('0');
+  for (const unsigned char byte : text.substr(0, kMost)) {
+    if (byte >= 0x20 && byte < 0x7f) {
+      out << byte;
+    } else {
+      out << "\\x" << std::setw(2) << static_cast<int>(byte);
+    }
+  }
+  out << (text.size() > kMost ? "…'" : "'");
+  return out.str();
+}
+
 }  // namespace
 
 size_t index_of(const std::string& name, const std::vector<std::string>& names,
@@ -22,7 +41,7 @@ size_t index_of(const std::string& name, const std::vector<std::string>& names,
   if (found != names.end()) return found - names.begin();
   std::string list;
   for (const std::string& known : names) list += (list.empty() ? "" : ", ") + known;
-  throw std::invalid_argument(subject + " one of " + list + ", but got '" + name + "'");
+  throw std::invalid_argument(subject + " one of " + list + ", but got " + quoted(name));
 }
 
 size_t environment_choice(const char* variable, const std::vector<std::string>& names,
@@ -33,14 +52,17 @@ size_t environment_choice(const char* variable, const std::vector<std::string>& 
 }
 
 bool environment_flag(const char* variable, bool otherwise) {
-  std::string value = value_of(variable);
-  if (value.empty()) return otherwise;
+  const std::string given = value_of(variable);
+  if (given.empty()) return otherwise;
+  std::string value = given;
   std::transform(value.begin(), value.end(), value.begin(),
                  [](unsigned char letter) { return std::tolower(letter); });
   const std::vector<std::string> no = {"0", "false", "off", "no"}, yes = {"1", "true", "on", "yes"};
   std::vector<std::string> words = no;
   words.insert(words.end(), yes.begin(), yes.end());
-  return index_of(value, words, std::string(variable) + ": expected") >= no.size();
+  const bool is_word = std::find(words.begin(), words.end(), value) != words.end();
+  const std::string subject = std::string(variable) + ": expected";
+  return index_of(is_word ? value : given, words, subject) >= no.size();
 }
 
 }  // namespace torchconv

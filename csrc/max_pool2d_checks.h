@@ -14,18 +14,25 @@ struct PoolWindow {
   bool ceil_mode;
 };
 
+/// What messages call the pooled tensor and the window's arguments.
+struct PoolNames {
+  const char *x, *kernel_size, *stride, *padding, *dilation;
+};
+inline constexpr PoolNames kPoolNames{"x", "kernel_size", "stride", "padding", "dilation"};
+
 inline int64_t smaller(int64_t a, int64_t b) { return std::min(a, b); }
 inline c10::SymInt smaller(const c10::SymInt& a, const c10::SymInt& b) { return a.min(b); }
 
 /// Output size in one dimension. With ceil_mode a last window may hang over the end, as long as it
 /// starts inside the input or its left padding.
 template <class Int>
-Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& window, size_t dim) {
+Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& window,
+                     const PoolNames& names, size_t dim) {
   const Int &stride = window.stride[dim], &pad = window.padding[dim];
   const Int extent =
       checked_add(op, checked_mul(op, window.kernel_size[dim] - 1, window.dilation[dim]), Int(1));
-  TORCHCONV_EXPECT(is_at_least(extent / 2, pad), op, pad,
-                   "padding to be at most half of the dilated kernel, ", extent / 2);
+  TORCHCONV_EXPECT(is_at_least(extent / 2, pad), op, pad, names.padding,
+                   " to be at most half of the dilated kernel, ", extent / 2);
   const Int padded = checked_add(op, in, checked_mul(op, pad, Int(2)));
   const Int reach = window.ceil_mode ? checked_add(op, padded, stride - 1) : padded;
   TORCHCONV_EXPECT(is_at_least(reach, extent), op, extent,
@@ -39,22 +46,23 @@ Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& windo
 
 template <class Int>
 BasicPool2dShape<Int> max_pool2d_shape(const char* op, IntList<Int> x,
-                                       const PoolWindow<Int>& window, const char* name = "x") {
-  check_length(op, window.kernel_size, "kernel_size", 2, "height, width");
-  check_length(op, window.stride, "stride", 2, "height, width");
-  check_length(op, window.padding, "padding", 2, "height, width");
-  check_length(op, window.dilation, "dilation", 2, "height, width");
-  check_at_least(op, window.kernel_size, "kernel_size", 1, "positive");
-  check_at_least(op, window.stride, "stride", 1, "positive");
-  check_at_least(op, window.padding, "padding", 0, "non-negative");
-  check_at_least(op, window.dilation, "dilation", 1, "positive");
+                                       const PoolWindow<Int>& window,
+                                       const PoolNames& names = kPoolNames) {
+  check_length(op, window.kernel_size, names.kernel_size, 2, "height, width");
+  check_length(op, window.stride, names.stride, 2, "height, width");
+  check_length(op, window.padding, names.padding, 2, "height, width");
+  check_length(op, window.dilation, names.dilation, 2, "height, width");
+  check_at_least(op, window.kernel_size, names.kernel_size, 1, "positive");
+  check_at_least(op, window.stride, names.stride, 1, "positive");
+  check_at_least(op, window.padding, names.padding, 0, "non-negative");
+  check_at_least(op, window.dilation, names.dilation, 1, "positive");
   for (const Int& size : x.slice(1)) {
-    TORCHCONV_EXPECT(is_at_least(size, Int(1)), op, x, name,
+    TORCHCONV_EXPECT(is_at_least(size, Int(1)), op, x, names.x,
                      " to be empty in no dimension but the batch");
   }
   const Int window_size = checked_mul(op, window.kernel_size[0], window.kernel_size[1]);
   TORCHCONV_EXPECT(is_at_least(Int(INT32_MAX - 1), window_size), op, window.kernel_size,
-                   "kernel_size to cover less than 2^31 elements");
+                   names.kernel_size, " to cover less than 2^31 elements");
 
   const BasicPool2dShape<Int> s{x[0],
                                 x[1],
@@ -68,8 +76,8 @@ BasicPool2dShape<Int> max_pool2d_shape(const char* op, IntList<Int> x,
                                 window.padding[1],
                                 window.dilation[0],
                                 window.dilation[1],
-                                pool_output_size(op, x[2], window, 0),
-                                pool_output_size(op, x[3], window, 1)};
+                                pool_output_size(op, x[2], window, names, 0),
+                                pool_output_size(op, x[3], window, names, 1)};
   check_countable<Int>(op, x);
   check_countable<Int>(op, {s.batch, s.channels, s.out_h, s.out_w});
   return s;

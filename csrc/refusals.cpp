@@ -60,7 +60,9 @@ std::string complaint(const at::Tensor& tensor) {
 
 void refuse_call(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const c10::FunctionSchema& schema = op.schema();
-  const std::string name = schema.name().substr(schema.name().rfind(':') + 1);
+  // The operator that was called: relu for relu_with_mask.
+  const std::string full = schema.name().substr(schema.name().rfind(':') + 1);
+  const std::string name = full.substr(0, full.find("_with_"));
   const char* where = kWithCuda ? " on the CPU or a GPU" : " on the CPU";
   const auto arguments = torch::jit::last(*stack, schema.arguments().size());
   for (size_t i = 0; i < arguments.size(); ++i) {

@@ -3,6 +3,7 @@
 import torch
 
 import torchconv
+from torchconv import PoolWindow
 
 ops = torch.ops.torchconv
 HUGE = 2**62
@@ -96,6 +97,14 @@ CASES = {
     "conv2d channels": (
         lambda to: torchconv.conv2d(to(x(2, 4, 8, 9)), to(w())),
         "conv2d: expected x.size(1) == 3 (weight.size(1) · groups), but got 4",
+    ),
+    "conv2d channels without batch": (
+        lambda to: torchconv.conv2d(to(x(4, 8, 9)), to(w())),
+        "conv2d: expected x.size(0) == 3 (weight.size(1) · groups), but got 4",
+    ),
+    "conv2d_act_pool channels without batch": (
+        lambda to: torchconv.conv2d_act_pool(to(x(3, 8, 9)), to(w()), groups=2),
+        "conv2d_act_pool: expected x.size(0) == 6 (weight.size(1) · groups), but got 3",
     ),
     "conv2d empty kernel": (
         lambda to: torchconv.conv2d(to(x()), to(w(4, 3, 0, 3))),
@@ -255,6 +264,19 @@ CASES = {
     "max_pool2d ceil kernel over input": (
         lambda to: torchconv.max_pool2d(to(x()), 19, stride=2, ceil_mode=True),
         "max_pool2d: expected the dilated kernel to fit into the padded input of 8, but got 19",
+    ),
+    "conv2d_act_pool window": (
+        lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=PoolWindow(2, stride=0)),
+        "conv2d_act_pool: expected pool_stride to be positive, but got [0, 0]",
+    ),
+    "conv2d_act_pool window padding": (
+        lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=PoolWindow(2, padding=2)),
+        "conv2d_act_pool: expected pool_padding to be at most half of the dilated kernel, 1, "
+        "but got 2",
+    ),
+    "conv2d_act_pool window length": (
+        lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=(2, 2, 2)),
+        "conv2d_act_pool: expected pool_size to have 2 values (height, width), but got [2, 2, 2]",
     ),
     "max_pool2d empty plane": (
         lambda to: torchconv.max_pool2d(to(x(2, 3, 0, 9)), 1),

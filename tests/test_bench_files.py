@@ -2,60 +2,21 @@
 
 import json
 import os
-import resource
-import socket
 import stat
-import tempfile
 import threading
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bench_program import BEGINNINGS, largest_file, named, outputs, program
 
 from torchconv.bench import cli, targets
-from torchconv.bench.calls import Options
 from torchconv.bench.report import Report
-from torchconv.bench.results import Row, Timing
-from torchconv.bench.timing import Times
-
-MACHINE = {
-    "cpu": "C", "cores": 1, "isa": "i", "threads": 1, "torch": "t", "torchconv": "0", "python": "3",
-    "compiler": "c",
-}  # fmt: skip
-BEGINNINGS = {"save": b"{", "plot": b"\x89PNG", "markdown": b"<!-- torchconv.bench begin"}
-outputs = pytest.mark.parametrize("option", BEGINNINGS)
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    """The program with a result that is there at once; ``bench.runs`` counts measurements."""
-
-    def times(*_):
-        run.runs += 1
-        run.meanwhile()
-        options = Options("float32", ["contiguous"], "cpu", 1, 0.1)
-        timings = [
-            Timing("forward", "contiguous", side, Times(1e-3, 1e-3, 1e-3, 5))
-            for side in ("ours", "native")
-        ]
-        errors = {"forward": {"ours": 0.0, "native": 0.0}}
-        row = Row("a", "matmul", "M=2", "float32", errors=errors, timings=timings)
-        row.work["forward"] = 1e6
-        return Report("matmul", "", MACHINE, options, 1.0, [row])
-
-    def run(**paths):
-        words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
-        return cli.main(["matmul", *words])
-
-    monkeypatch.setattr(cli, "_times", times)
-    run.runs, run.meanwhile = 0, lambda: None
-    return run
-
-
-def named(folder, option):
-    """A file with the suffix that a picture needs."""
-    return folder / f"{option}.png"
+    return program(monkeypatch)
 
 
 @contextmanager
@@ -66,17 +27,6 @@ def reading(fifo):
     thread.start()
     yield content
     thread.join(10)
-
-
-@contextmanager
-def largest_file(size):
-    """No file can become larger, as if there was no more room."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 # ---- how files are written ---------------------------------------------------------------------
@@ -137,6 +87,17 @@ def test_sections_on_descriptors_leave_what_is_there(bench, tmp_path):
     with file.open("ab", buffering=0) as stream:
         assert bench(markdown=f"/dev/fd/{stream.fileno()}") == 0
     assert file.read_text().startswith("# Mine\n<!-- torchconv.bench begin")
+
+
+def test_a_page_keeps_its_line_ends(bench, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_bytes(b"# Page\r\n\r\nText\r\n")
+    for _ in range(2):
+        assert bench(markdown=page) == 0
+    written = page.read_bytes()
+    assert written.startswith(b"# Page\r\n\r\nText\r\n\r\n<!-- torchconv.bench begin")
+    assert written.count(b"\n") == written.count(b"\r\n")
+    assert written.count(b"begin") == 1
 
 
 def test_files_are_replaced_as_a_whole(tmp_path, monkeypatch):
@@ -210,158 +171,6 @@ def test_arguments_that_are_no_utf_8_are_written(bench, tmp_path):
     page = tmp_path / "\udcff.md"
     assert bench(markdown=page) == 0
     assert "\\udcff.md" in page.read_text()
-
-
-# ---- what is refused before a run --------------------------------------------------------------
-
-
-def loop(folder):
-    (folder / "loop.png").symlink_to("loop.png")
-    return folder / "loop.png"
-
-
-def dangling(folder):
-    (folder / "link.png").symlink_to("no/such.png")
-    return folder / "link.png"
-
-
-def a_socket(folder):
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(str(folder / "socket.png"))
-    return folder / "socket.png"
-
-
-def directory(folder):
-    (folder / "folder.png").mkdir()
-    return folder / "folder.png"
-
-
-REFUSED = {
-    "no folder": (lambda folder: folder / "no" / "file.png", "No such file or directory"),
-    "a folder": (directory, "Is a directory"),
-    "in a file": (lambda folder: Path(__file__) / "file.png", "Not a directory"),
-    "dangling into no folder": (dangling, "No such file or directory"),
-    "a loop": (loop, "Too many levels of symbolic links"),
-    "no place for files": (lambda folder: Path("/proc/file.png"), "Operation not supported"),
-    "a long name": (lambda folder: folder / f"{'x' * 300}.png", "File name too long"),
-    "a socket": (a_socket, "No such device or address"),
-}
-
-
-@outputs
-@pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
-def test_files_that_cannot_be_written_are_refused(option, make, reason, bench, tmp_path, capsys):
-    path = make(tmp_path)
-    before = sorted(tmp_path.iterdir())
-    assert bench(**{option: path}) == 2
-    assert bench.runs == 0
-    out, error = capsys.readouterr()
-    assert error.startswith(f"--{option}: expected a file that can be written, but got '{path}' (")
-    assert reason in error
-    assert error.count("\n") == 1
-    assert not out
-    assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_descriptor_that_is_only_read_is_refused(bench, capsys):
-    with Path(__file__).open() as stream:
-        assert bench(save=f"/dev/fd/{stream.fileno()}") == 2
-    assert "open for reading only" in capsys.readouterr().err
-    assert bench.runs == 0
-
-
-def test_a_page_that_is_no_text_is_refused(bench, tmp_path, capsys):
-    page = tmp_path / "page.md"
-    page.write_bytes(b"\xff")
-    assert bench(markdown=page) == 2
-    assert "but got" in (error := capsys.readouterr().err)
-    assert "UnicodeDecodeError" in error
-    assert bench.runs == 0
-
-
-@pytest.mark.parametrize("exists", [True, False])
-def test_a_file_system_that_is_full_is_refused(exists, bench, tmp_path, monkeypatch, capsys):
-    def no_room(*_):
-        raise OSError(28, "No space left on device")
-
-    path = tmp_path / "now.json"
-    if exists:
-        path.write_text("old")
-    monkeypatch.setattr(targets, "_pour", no_room)
-    assert bench(save=path) == 2
-    assert bench.runs == 0
-    assert "No space left on device" in capsys.readouterr().err
-    assert not exists or path.read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == exists
-
-
-def test_where_there_are_no_unnamed_files_permissions_are_read(tmp_path, monkeypatch):
-    right = os.open
-
-    def without(path, flags, *more):
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(95, "Operation not supported")
-        return right(path, flags, *more)
-
-    monkeypatch.setattr(targets.os, "open", without)
-    targets.probe(tmp_path / "file")
-    monkeypatch.setattr(targets.os, "access", lambda *_, **__: False)
-    with pytest.raises(PermissionError):
-        targets.probe(tmp_path / "file")
-    assert not list(tmp_path.iterdir())
-
-
-def test_probing_changes_nothing(tmp_path):
-    file, fifo, link = (tmp_path / name for name in ("file", "fifo", "link"))
-    file.write_text("old")
-    os.mkfifo(fifo)
-    link.symlink_to("new")
-    before = [(path, path.lstat()) for path in (tmp_path, file, fifo, link)]
-    for path in (file, fifo, link, tmp_path / "other"):
-        targets.probe(path)  # of a FIFO without a reader, too
-    assert [(path, path.lstat()) for path in (tmp_path, file, fifo, link)] == before
-    assert file.read_text() == "old"
-
-
-def as_nobody(test):
-    """Runs a test in a process without the rights of root."""
-    if (child := os.fork()) == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            test()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-
-
-def test_permissions_are_respected():
-    with tempfile.TemporaryDirectory() as name:  # tmp_path lies in a folder of its user
-        folder = Path(name)
-        protected, allowed, fifo = (folder / name for name in ("protected", "allowed", "fifo"))
-        for path, mode in ((protected, 0o444), (allowed, 0o666), (folder, 0o555)):
-            path.touch()
-            path.chmod(mode)
-
-        def refused(path):
-            with pytest.raises(PermissionError):
-                targets.probe(path)
-
-        def test():
-            refused(protected)
-            refused(folder / "new")
-            targets.probe(allowed)
-            targets.write(allowed, "new")
-
-        as_nobody(test)
-        assert allowed.read_text() == "new"
-        folder.chmod(0o755)
-        os.mkfifo(fifo, 0o400)
-        as_nobody(lambda: refused(fifo))
 
 
 # ---- what fails at the end ---------------------------------------------------------------------

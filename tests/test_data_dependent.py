@@ -55,6 +55,8 @@ SELECTED_ELSEWHERE = {
     "conv2d, height and width": (
         (2, 3, 6, 6), lambda x, m, w: torchconv.conv2d(x[:, :, m][..., m].mT, w, None, 1, 2),
         KERNELS),
+    "conv2d, height, without batch": (
+        (3, 6, 8), lambda x, m, w: torchconv.conv2d(x[:, m], w, None, 1, 2), KERNELS),
     "conv2d, out_channels": (
         IMAGES, lambda x, m, w: torchconv.conv2d(x, w[m]), numbers(6, 3, 3, 3)),
     "max_pool2d, channels": (DEEP, lambda x, m, w: torchconv.max_pool2d(x[:, m], 2), BIAS),

@@ -70,12 +70,21 @@ def test_an_empty_value_leaves_the_default():
 
 
 def test_other_values_are_refused():
-    cases = [(variable, value) for variable in READERS for value in ("2", "maybe", "sse9", " 1")]
+    cases = [(variable, value) for variable in READERS for value in ("2", "Maybe", "sse9", " 1")]
     for (variable, value), found in zip(cases, imported_with(cases), strict=True):
         words = CHOICES.get(variable, ["0", "false", "off", "no", "1", "true", "on", "yes"])
         kind = " an instruction set of this CPU," if variable == "TORCHCONV_CPU_ISA" else ""
         sentence = f"{variable}: expected{kind} one of {', '.join(words)}, but got '{value}'"
         assert found == f"ValueError: {sentence}"
+
+
+def test_a_message_quotes_any_value_in_a_line_of_ascii():
+    values = {"\udcff\udcfe": r"\xff\xfe", "a\nb": r"a\x0ab", "x" * 10_000: "x" * 60 + "…"}
+    cases = [(variable, value) for variable in ("TORCHCONV_HUGE_PAGES", "TORCHCONV_CPU_ISA")
+             for value in values]  # fmt: skip
+    for (_, value), found in zip(cases, imported_with(cases), strict=True):
+        assert found.startswith("ValueError: ")
+        assert found.endswith(f", but got '{values[value]}'")
 
 
 def test_calls_refuse_other_names_in_the_same_way():

@@ -90,6 +90,20 @@ def test_tensors_without_strides_are_refused(device, call, convert, kind):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (torchconv.relu, "relu"),
+        (lambda t: torchconv.max_pool2d(t, 1), "max_pool2d"),
+        (lambda t: torchconv.conv2d_act_pool(t, t), "conv2d_act_pool"),
+    ],
+)
+def test_refusals_name_the_operator_that_is_called(device, call, name):
+    x = torch.zeros(1, 1, 2, 2).to_sparse().requires_grad_()
+    with pytest.raises(RuntimeError, match=f"^{name}: expected x to be a dense"):
+        call(x)
+
+
 @pytest.mark.parametrize("convert", [torch.Tensor.to_sparse_csr, torch.Tensor.to_sparse_csc])
 def test_compressed_tensors_are_refused(device, convert):
     with pytest.raises(RuntimeError, match=r"linear: expected x to be a dense \(strided\) tensor"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import torchconv
+from torchconv import PoolWindow
 
 LAYERS = {
     "Sigmoid": [((), {})],
@@ -156,7 +157,7 @@ def test_conv2d_with_other_padding_says_what_is_wrong_with_its_input(device):
 @pytest.mark.parametrize("padding", [1, (2, 1), (1, 2, 0, 0), "same", "valid"])
 def test_block_computes_what_its_layers_compute(device, act, mode, padding):
     options = {"stride": 2, "padding": padding, "padding_mode": mode, "dtype": torch.float64}
-    pool = torchconv.PoolWindow((2, 1), stride=1, ceil_mode=True)
+    pool = PoolWindow((2, 1), stride=1, ceil_mode=True)
     block = torchconv.nn.ConvActPool2d(4, 6, 3, **options, activation=act, pool=pool)
     conv = torchconv.nn.Conv2d(4, 6, 3, **options)
     conv.load_state_dict(block.state_dict())
@@ -184,7 +185,7 @@ def test_block_is_a_conv2d_with_two_arguments_more(device):
         + ", activation='relu', pool=(2, 1))"
     )
     torch.testing.assert_close(block.state_dict(), conv.state_dict(), rtol=0, atol=0)
-    window = torchconv.PoolWindow(3, 2)
+    window = PoolWindow(3, 2)
     assert f"pool={window}" in repr(torchconv.nn.ConvActPool2d(4, 6, 3, pool=window))
     file = io.BytesIO()
     torch.save(block, file)
@@ -205,11 +206,11 @@ def test_block_is_a_conv2d_with_two_arguments_more(device):
         ({"pool": None}, "pool to hold integers, but got None"),
         ({"pool": 0}, r"pool to be one or two positive integers .*, but got \[0, 0\]"),
         ({"pool": (1, 2, 3)}, r"pool to be one or two positive .*, but got \[1, 2, 3\]"),
-        ({"pool": torchconv.PoolWindow(2, -1)}, r"stride to be .* positive .*\[-1, -1\]"),
-        ({"pool": torchconv.PoolWindow(2, padding=-1)}, r"padding to be .* non-neg.*\[-1, -1\]"),
-        ({"pool": torchconv.PoolWindow(3, padding=2)}, "padding to be at most .*, 1, but got 2"),
-        ({"pool": torchconv.PoolWindow(2, dilation=0)}, r"dilation to be .* positive .*\[0, 0\]"),
-        ({"pool": torchconv.PoolWindow(2, ceil_mode=1)}, "ceil_mode to be a bool, but got 1"),
+        ({"pool": PoolWindow(2, -1)}, r"pool_stride to be .* positive .*\[-1, -1\]"),
+        ({"pool": PoolWindow(2, padding=-1)}, r"pool_padding to be .* non-neg.*\[-1, -1\]"),
+        ({"pool": PoolWindow(3, padding=2)}, "pool_padding to be at most .*, 1, but got 2"),
+        ({"pool": PoolWindow(2, dilation=0)}, r"pool_dilation to be .* positive .*\[0, 0\]"),
+        ({"pool": PoolWindow(2, ceil_mode=1)}, "ceil_mode to be a bool, but got 1"),
         ({"pool": 2**64}, "pool to fit in 64 bits"),
     ],
 )

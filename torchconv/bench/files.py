@@ -55,7 +55,7 @@ def load_old(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
     try:
         content, rows = load(path)
         return {row.key: row for row in rows if not row.failure}, dict(content["machine"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"--compare: expected a file that --save has written, but got {str(path)!r} "
             f"({type(error).__name__}: {error})"
@@ -68,8 +68,7 @@ def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
     Raises:
         OSError: If it cannot be read.
         ValueError: If it is no JSON.
-        KeyError: If it is something else.
-        TypeError: Likewise.
+        KeyError, TypeError, AttributeError, RecursionError: If it is something else.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if content["format"] != _FORMAT:
@@ -78,8 +77,14 @@ def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
 
 
 def _row(content: dict[str, Any]) -> Row:
-    timings = [Timing(**{**t, "times": Times(**t["times"])}) for t in content.pop("timings")]
+    timings = [Timing(**{**t, "times": _times(t["times"])}) for t in content.pop("timings")]
     return Row(**content, timings=timings)
+
+
+def _times(content: dict[str, Any]) -> Times:
+    if not all(isinstance(number, int | float) for number in content.values()):
+        raise TypeError(f"times are no numbers: {content}")
+    return Times(**content)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -92,13 +97,13 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def read_page(path: Path) -> str:
-    """The text of a page; nothing for a new file or a stream, which is not opened.
+    """The text of a page with its own line ends; nothing for a new file or a stream, never opened.
 
     Raises:
         OSError: If it cannot be read.
         UnicodeDecodeError: If it is not in UTF-8.
     """
-    return "" if is_stream(path) or not path.exists() else path.read_text(encoding="utf-8")
+    return "" if is_stream(path) or not path.exists() else path.read_bytes().decode("utf-8")
 
 
 def page_with(path: Path, title: str, report: AnyReport, sentence: str) -> str:
@@ -120,7 +125,9 @@ def page_with(path: Path, title: str, report: AnyReport, sentence: str) -> str:
     )
     section += f"\n{end}\n"
     page = read_page(path)
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}\n?", re.DOTALL)
+    newline = "\r\n" if "\r\n" in page else "\n"
+    section = section.replace("\n", newline)
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}(\r?\n)?", re.DOTALL)
     if pattern.search(page):
         return pattern.sub(lambda _: section, page, count=1)
-    return f"{page.rstrip()}\n\n{section}".lstrip()
+    return f"{page.rstrip()}{2 * newline}{section}".lstrip()

@@ -1,6 +1,7 @@
 """The files that a command line names: probed before a run, written at its end."""
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,11 +14,12 @@ Makers = Mapping[str, Callable[[Path], str | bytes]]
 
 
 def probe(arguments: argparse.Namespace) -> None:
-    """Refuses files that cannot be written; changes none.
+    """Refuses files that cannot be written, and one file for two options; changes none.
 
     Raises:
         UsageError: With the first of them.
     """
+    named: dict[str, str] = {}  # an option by the file that it names
     for name in ("save", "plot", "markdown"):
         path: Path | None = getattr(arguments, name, None)
         if path is None:
@@ -28,6 +30,12 @@ def probe(arguments: argparse.Namespace) -> None:
                 read_page(path)
         except (OSError, ValueError) as error:
             raise UsageError(_complaint(name, path, error)) from None
+        if not targets.is_stream(path):
+            other = named.setdefault(os.path.realpath(path), name)
+            if other != name:
+                raise UsageError(
+                    f"--{name}: expected another file than that of --{other}, but got {str(path)!r}"
+                )
 
 
 def leave(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
 
+from torchconv._torch import is_known
+
 _INT64_END = 1 << 63
 
 
@@ -48,6 +50,17 @@ def with_batch(op: str, x: torch.Tensor, channels: str) -> tuple[torch.Tensor, b
             f"without batch, but got {list(x.shape)}"
         )
     return (x.unsqueeze(0), True) if x.dim() == 3 else (x, False)
+
+
+def check_channels(op: str, x: torch.Tensor, weight: torch.Tensor, groups: Any) -> None:
+    """Refuses channels of x that came without batch: the operator would call them x.size(1)."""
+    if weight.dim() == 4 and groups > 0:
+        channels, expected = x.shape[1], weight.shape[1] * groups
+        if is_known(channels != expected):
+            raise RuntimeError(
+                f"{op}: expected x.size(0) == {expected} (weight.size(1) · groups), "
+                f"but got {channels}"
+            )
 
 
 def integer(op: str, name: str, value: Any) -> Any:

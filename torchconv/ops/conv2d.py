@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import (
+    check_channels,
     check_tensors,
     conv_padding,
     integer,
@@ -176,5 +177,8 @@ def conv2d(
     x, unbatched = with_batch("conv2d", x, "in_channels")
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     amounts = conv_padding("conv2d", padding, x.shape, weight.shape, strides, dilations)
-    out = _conv2d(x, weight, bias, strides, amounts, dilations, integer("conv2d", "groups", groups))
+    groups = integer("conv2d", "groups", groups)
+    if unbatched:
+        check_channels("conv2d", x, weight, groups)
+    out = _conv2d(x, weight, bias, strides, amounts, dilations, groups)
     return out.squeeze(0) if unbatched else out

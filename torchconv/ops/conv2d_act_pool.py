@@ -6,6 +6,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from torchconv.ops._arguments import (
+    check_channels,
     check_tensors,
     conv_padding,
     integer,
@@ -184,6 +185,9 @@ def conv2d_act_pool(
     x, unbatched = with_batch(op, x, "in_channels")
     strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
     amounts = conv_padding(op, padding, x.shape, weight.shape, strides, dilations)
+    groups = integer(op, "groups", groups)
+    if unbatched:
+        check_channels(op, x, weight, groups)
     out = _conv2d_act_pool(
         x,
         weight,
@@ -191,7 +195,7 @@ def conv2d_act_pool(
         strides,
         amounts,
         dilations,
-        integer(op, "groups", groups),
+        groups,
         activation,
         *window_arguments(op, pool),
     )

@@ -9,7 +9,7 @@ from torchconv.ops._arguments import check_tensors, overridable, with_batch
 from torchconv.ops._derivatives import saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, unfold
-from torchconv.ops.pool_window import PoolWindow, window_arguments
+from torchconv.ops.pool_window import POOL_NAMES, PoolWindow, window_arguments
 
 _max_pool2d = operator("max_pool2d")
 _with_offsets = operator("max_pool2d_with_offsets")
@@ -222,7 +222,7 @@ def max_pool2d(
     check_tensors("max_pool2d", x=x)
     x, unbatched = with_batch("max_pool2d", x, "channels")
     given = PoolWindow(kernel_size, stride, padding, dilation, ceil_mode)
-    window = window_arguments("max_pool2d", given, "kernel_size")
+    window = window_arguments("max_pool2d", given, POOL_NAMES)
     if not return_indices:
         out = _max_pool2d(x, *window)
         return out.squeeze(0) if unbatched else out

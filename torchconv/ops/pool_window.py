@@ -28,23 +28,29 @@ class PoolWindow(NamedTuple):
     ceil_mode: bool = False
 
 
+# What messages call the window's size, stride, padding and dilation.
+POOL_NAMES = ("kernel_size", "stride", "padding", "dilation")
+BLOCK_POOL_NAMES = ("pool", "pool_stride", "pool_padding", "pool_dilation")
+
+
 def window_arguments(
-    op: str, pool: Any, name: str = "pool"
+    op: str, pool: Any, names: tuple[str, str, str, str] = BLOCK_POOL_NAMES
 ) -> tuple[list[Any], list[Any], list[Any], list[Any], bool]:
     """What ``torch.ops.torchconv.max_pool2d`` takes, from any of the forms of ``pool``.
 
-    Checks types alone, the size by ``name``; values are the operator's to refuse.
+    Checks types alone; values are the operator's to refuse.
     """
     window = pool if isinstance(pool, PoolWindow) else PoolWindow(pool)
     if not isinstance(window.ceil_mode, bool):
         raise TypeError(f"{op}: expected ceil_mode to be a bool, but got {window.ceil_mode!r}")
-    kernel_size = pair(op, name, window.kernel_size)
+    size, stride, padding, dilation = names
+    kernel_size = pair(op, size, window.kernel_size)
     return (
         kernel_size,
         # torch takes an empty stride for none, too.
-        (pair(op, "stride", window.stride) if window.stride is not None else []) or kernel_size,
-        pair(op, "padding", window.padding),
-        pair(op, "dilation", window.dilation),
+        (pair(op, stride, window.stride) if window.stride is not None else []) or kernel_size,
+        pair(op, padding, window.padding),
+        pair(op, dilation, window.dilation),
         window.ceil_mode,
     )
 
@@ -55,9 +61,9 @@ def check_window(op: str, pool: Any) -> None:
         kernel_size, stride, padding, dilation, _ = window_arguments(op, pool)
     except (TypeError, RuntimeError) as error:
         raise ValueError(str(error)) from None
-    sizes = {"pool": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
-    for name, values in sizes.items():
-        least = 0 if name == "padding" else 1
+    given = (kernel_size, stride, padding, dilation)
+    for name, values in zip(BLOCK_POOL_NAMES, given, strict=True):
+        least = 0 if name == "pool_padding" else 1
         if len(values) != 2 or min(values) < least:
             kind = "non-negative" if least == 0 else "positive"
             raise ValueError(
@@ -68,7 +74,7 @@ def check_window(op: str, pool: Any) -> None:
         most = ((size - 1) * spread + 1) // 2
         if amount > most:
             raise ValueError(
-                f"{op}: expected padding to be at most half of the dilated window, {most}, "
+                f"{op}: expected pool_padding to be at most half of the dilated kernel, {most}, "
                 f"but got {amount}"
             )
 
