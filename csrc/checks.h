@@ -43,13 +43,13 @@ void check_real(const char* op, const at::Tensor& tensor, const char* name);
 void check_same(const char* op, const at::Tensor& tensor, const char* name,
                 const at::Tensor& reference, const char* reference_name);
 
-/// `name` must have as many dimensions as `dims` ("[batch, in_channels, height, width]") lists.
+/// `name` must have `rank` dimensions; `dims` lists them: "[batch, in_channels, height, width]".
 void check_rank(const char* op, const at::Tensor& tensor, const char* name, int64_t rank,
                 const char* dims);
 
-// Comparisons for TORCHCONV_EXPECT. A symbolic size can be unbacked: it has no value while a graph
-// is traced, such as the number of rows in x[mask]. expect_true then returns true and adds a
-// runtime assertion to the graph.
+// Comparisons for TORCHCONV_EXPECT. A symbolic size can be unbacked, such as the number of rows in
+// x[mask]: it has no value during tracing. expect_true then returns true and adds a runtime
+// assertion to the graph.
 inline bool is_equal(int64_t a, int64_t b) { return a == b; }
 inline bool is_equal(const c10::SymInt& a, const c10::SymInt& b) {
   return a.sym_eq(b).expect_true(__FILE__, __LINE__);
@@ -97,8 +97,8 @@ int64_t checked_add(const char* op, int64_t a, int64_t b);
 c10::SymInt checked_mul(const char* op, const c10::SymInt& a, const c10::SymInt& b);
 c10::SymInt checked_add(const char* op, const c10::SymInt& a, const c10::SymInt& b);
 
-/// Refuses a tensor whose bytes could not be counted in 64 bits, even if some other size is zero.
-/// Checks known sizes only; symbolic sizes are checked by the kernel.
+/// The product of the nonzero sizes, times 8 bytes, must fit in 64 bits. Checks known sizes only;
+/// symbolic sizes are checked by the kernel.
 template <class Int>
 void check_countable(const char* op, IntList<Int> sizes) {
   int64_t bytes = 8;

@@ -17,7 +17,7 @@ inline Activation check_activation(const char* op, const std::optional<std::stri
   return *name == "relu" ? Activation::kRelu : Activation::kSigmoid;
 }
 
-inline constexpr PoolNames kBlockPoolNames{"the convolution's output", "pool_size", "pool_stride",
+inline constexpr PoolNames kBlockPoolNames{"the convolution's output", "pool", "pool_stride",
                                            "pool_padding", "pool_dilation"};
 
 template <class Int>

@@ -16,8 +16,8 @@ std::string value_of(const char* variable) {
   return value == nullptr ? "" : value;
 }
 
-/// The text in quotes. Only printable ASCII and no more than a line of it: Python takes a message
-/// for UTF-8.
+/// At most 60 bytes in single quotes, with "…" if cut. Bytes that are not printable ASCII appear
+/// as \xNN, since Python decodes messages as UTF-8.
 std::string quoted(const std::string& text) {
   constexpr size_t kMost = 60;
   std::ostringstream out;

@@ -14,14 +14,14 @@ struct PoolWindow {
   bool ceil_mode;
 };
 
-/// What messages call the pooled tensor and the window's arguments.
+/// Names of the pooled tensor and of the window's arguments in error messages.
 struct PoolNames {
   const char *x, *kernel_size, *stride, *padding, *dilation;
 };
 inline constexpr PoolNames kPoolNames{"x", "kernel_size", "stride", "padding", "dilation"};
 
-inline int64_t smaller(int64_t a, int64_t b) { return std::min(a, b); }
-inline c10::SymInt smaller(const c10::SymInt& a, const c10::SymInt& b) { return a.min(b); }
+inline int64_t min_of(int64_t a, int64_t b) { return std::min(a, b); }
+inline c10::SymInt min_of(const c10::SymInt& a, const c10::SymInt& b) { return a.min(b); }
 
 /// Output size in one dimension. With ceil_mode a last window may hang over the end, as long as it
 /// starts inside the input or its left padding.
@@ -38,7 +38,7 @@ Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& windo
   TORCHCONV_EXPECT(is_at_least(reach, extent), op, extent,
                    "the dilated kernel to fit into the padded input of ", padded);
   Int out = (reach - extent) / stride + 1;
-  if (window.ceil_mode) out = smaller(out, (in + pad - 1) / stride + 1);
+  if (window.ceil_mode) out = min_of(out, (in + pad - 1) / stride + 1);
   TORCHCONV_EXPECT(is_at_least(out, Int(1)), op, extent,
                    "the dilated kernel to fit into the padded input of ", padded);
   return out;

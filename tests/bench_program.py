@@ -1,4 +1,4 @@
-"""The benchmark program with a result that is there at once, for the tests of its files."""
+"""The benchmark program with a fixed result instead of a measurement."""
 
 import resource
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ MACHINE = {
     "cpu": "C", "cores": 1, "isa": "i", "threads": 1, "torch": "t", "torchconv": "0", "python": "3",
     "compiler": "c",
 }  # fmt: skip
-BEGINNINGS = {"save": b"{", "plot": b"\x89PNG", "markdown": b"<!-- torchconv.bench begin"}
-outputs = pytest.mark.parametrize("option", BEGINNINGS)
+FIRST_BYTES = {"save": b"{", "plot": b"\x89PNG", "markdown": b"<!-- torchconv.bench begin"}
+each_output = pytest.mark.parametrize("option", FIRST_BYTES)
 
 
 def program(monkeypatch):
-    """The program with a result that is there at once; ``bench.runs`` counts measurements."""
+    """A function that runs the program; its attribute ``runs`` counts measurements."""
 
     def times(*_):
         run.runs += 1
@@ -44,14 +44,14 @@ def program(monkeypatch):
     return run
 
 
-def named(folder, option):
+def output_path(folder, option):
     """A file with the suffix that a picture needs."""
     return folder / f"{option}.png"
 
 
 @contextmanager
 def largest_file(size):
-    """No file can become larger, as if there was no more room."""
+    """Limits files to ``size`` bytes, to simulate a full file system."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -6,7 +6,7 @@ from fusible import Finish
 from torchconv.fusion import Block
 
 
-class Parts:
+class ChainLayers:
     """The first layer of each kind in a model; None if it has none."""
 
     def __init__(self, model):
@@ -16,8 +16,8 @@ class Parts:
         self.pool = next((m for m in layers if isinstance(m, torch.nn.MaxPool2d)), None)
 
 
-def wraps_forward(layer):
-    """As accelerate and offloading do: the old forward is called by the new one."""
+def wrap_forward(layer):
+    """Sets a forward on the object, as accelerate does; it returns 2 * forward(x) - 0.1."""
     forward = layer.forward
     layer.forward = lambda x: 2 * forward(x) - 0.1
 
@@ -31,8 +31,8 @@ def images():
     return torch.randn(2, 3, 14, 14, dtype=torch.float64)
 
 
-class Finished(torch.nn.Module):
-    """The forward that calls the functions is not that of a module around the convolution."""
+class TailInChild(torch.nn.Module):
+    """A child without the convolution calls relu and max_pool2d."""
 
     def __init__(self):
         super().__init__()

@@ -276,7 +276,7 @@ CASES = {
     ),
     "conv2d_act_pool window length": (
         lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=(2, 2, 2)),
-        "conv2d_act_pool: expected pool_size to have 2 values (height, width), but got [2, 2, 2]",
+        "conv2d_act_pool: expected pool to have 2 values (height, width), but got [2, 2, 2]",
     ),
     "max_pool2d empty plane": (
         lambda to: torchconv.max_pool2d(to(x(2, 3, 0, 9)), 1),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bench_program import BEGINNINGS, largest_file, named, outputs, program
+from bench_program import FIRST_BYTES, each_output, largest_file, output_path, program
 
 from torchconv.bench import cli, targets
 from torchconv.bench.report import Report
@@ -32,11 +32,12 @@ def reading(fifo):
 # ---- how files are written ---------------------------------------------------------------------
 
 
-@outputs
+@each_output
 @pytest.mark.parametrize("exists", [True, False])
 def test_links_stay_and_their_targets_are_written(option, exists, bench, tmp_path):
     (tmp_path / "folder").mkdir()
-    target, link, link_to_it = (named(tmp_path, name) for name in ("folder/file", "one", "two"))
+    names = ("folder/file", "one", "two")
+    target, link, link_to_it = (output_path(tmp_path, name) for name in names)
     if exists:
         target.touch()
     link.symlink_to("folder/file.png")
@@ -44,18 +45,18 @@ def test_links_stay_and_their_targets_are_written(option, exists, bench, tmp_pat
     assert bench(**{option: link_to_it}) == 0
     assert link_to_it.is_symlink()
     assert link.is_symlink()
-    assert target.read_bytes().startswith(BEGINNINGS[option])
+    assert target.read_bytes().startswith(FIRST_BYTES[option])
 
 
-@outputs
+@each_output
 def test_streams_are_written_through(option, bench, tmp_path):
-    fifo, link = named(tmp_path, option), named(tmp_path, "link")
+    fifo, link = output_path(tmp_path, option), output_path(tmp_path, "link")
     os.mkfifo(fifo)
     link.symlink_to(fifo)
     for path in (fifo, link):
         with reading(fifo) as content:
             assert bench(**{option: path}) == 0
-        assert content[0].startswith(BEGINNINGS[option])
+        assert content[0].startswith(FIRST_BYTES[option])
         assert stat.S_ISFIFO(path.stat().st_mode)
     assert sorted(tmp_path.iterdir()) == sorted((fifo, link))
 
@@ -180,9 +181,9 @@ def full(path):
     path.symlink_to("/dev/full")
 
 
-@outputs
+@each_output
 def test_a_failure_at_the_end_loses_nothing_else(option, bench, tmp_path, capsys):
-    paths = {name: named(tmp_path, name) for name in BEGINNINGS}
+    paths = {name: output_path(tmp_path, name) for name in FIRST_BYTES}
     full(paths[option])
     assert bench(**paths) == 1
     out, error = capsys.readouterr()
@@ -193,18 +194,19 @@ def test_a_failure_at_the_end_loses_nothing_else(option, bench, tmp_path, capsys
     assert "geometric mean" in out
     for name, path in paths.items():
         if name != option:
-            assert path.read_bytes().startswith(BEGINNINGS[name])
+            assert path.read_bytes().startswith(FIRST_BYTES[name])
     assert sorted(tmp_path.iterdir()) == sorted(paths.values())
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
 def test_every_failure_is_said(bench, tmp_path, capsys):
-    paths = {name: named(tmp_path, name) for name in BEGINNINGS}
+    paths = {name: output_path(tmp_path, name) for name in FIRST_BYTES}
     for path in paths.values():
         full(path)
     assert bench(**paths) == 1
     out, error = capsys.readouterr()
-    assert [line.partition(":")[0] for line in error.splitlines()] == [f"--{n}" for n in BEGINNINGS]
+    options = [line.partition(":")[0] for line in error.splitlines()]
+    assert options == [f"--{name}" for name in FIRST_BYTES]
     assert "geometric mean" in out
 
 

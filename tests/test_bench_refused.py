@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from bench_program import outputs, program
+from bench_program import each_output, program
 
 from torchconv.bench import cli, targets
 
@@ -50,7 +50,7 @@ REFUSED = {
 }
 
 
-@outputs
+@each_output
 @pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
 def test_files_that_cannot_be_written_are_refused(option, make, reason, bench, tmp_path, capsys):
     path = make(tmp_path)
@@ -89,7 +89,7 @@ def test_a_file_system_that_is_full_is_refused(exists, bench, tmp_path, monkeypa
     path = tmp_path / "now.json"
     if exists:
         path.write_text("old")
-    monkeypatch.setattr(targets, "_pour", no_room)
+    monkeypatch.setattr(targets, "_write_all", no_room)
     assert bench(save=path) == 2
     assert bench.runs == 0
     assert "No space left on device" in capsys.readouterr().err

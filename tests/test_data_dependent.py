@@ -17,12 +17,12 @@ TALL, WIDE, DEEP = (2, 3, 6, 8), (2, 3, 8, 6), (2, 6, 8, 7)
 FEATURES, BIAS, KERNELS = numbers(4, 5), numbers(4), numbers(4, 3, 3, 3)
 
 
-def last(x):
+def nhwc(x):
     return x.contiguous(memory_format=torch.channels_last)
 
 
-# The sizes of x, and a call on the part of it that a mask of six selects, with a weight. In the
-# first dimension nothing may be selected.
+# Shape of x, call and weight. The call selects from x with a mask of six elements, which may be all
+# False in the first dimension.
 SELECTED = {
     "sigmoid": (ROWS, lambda x, m, w: torchconv.sigmoid(x[m]), BIAS),
     "relu": (ROWS, lambda x, m, w: torchconv.relu(x[m]), BIAS),
@@ -31,27 +31,27 @@ SELECTED = {
     "matmul, batch of 1": (MATRICES, lambda x, m, w: torchconv.matmul(x[m], w.mT[None]), FEATURES),
     "matmul, two batches": (MATRICES, lambda x, m, w: torchconv.matmul(x[m].mT, x[m]), BIAS),
     "conv2d": (IMAGES, lambda x, m, w: torchconv.conv2d(x[m], w, w[:, 0, 0, 0], 2, 1), KERNELS),
-    "conv2d, channels last": (IMAGES, lambda x, m, w: torchconv.conv2d(last(x[m]), w), KERNELS),
+    "conv2d, channels last": (IMAGES, lambda x, m, w: torchconv.conv2d(nhwc(x[m]), w), KERNELS),
     "max_pool2d": (IMAGES, lambda x, m, w: torchconv.max_pool2d(x[m], 2), BIAS),
     "conv2d_act_pool": (IMAGES, lambda x, m, w: torchconv.conv2d_act_pool(x[m], w), KERNELS),
 }
-SELECTED_ELSEWHERE = {
+SELECTED_IN_OTHER_DIMS = {
     "conv2d, height": (TALL, lambda x, m, w: torchconv.conv2d(x[:, :, m], w, None, 1, 2), KERNELS),
     "conv2d, height, same": (
         TALL, lambda x, m, w: torchconv.conv2d(x[:, :, m], w, None, 2, "same"), KERNELS),
     "conv2d, height, channels last": (
-        TALL, lambda x, m, w: torchconv.conv2d(last(x[:, :, m]), w, None, 1, 2), KERNELS),
+        TALL, lambda x, m, w: torchconv.conv2d(nhwc(x[:, :, m]), w, None, 1, 2), KERNELS),
     "max_pool2d, height": (
         TALL, lambda x, m, w: torchconv.max_pool2d(x[:, :, m], 3, 2, 1, ceil_mode=True), BIAS),
     "conv2d_act_pool, height": (
         TALL, lambda x, m, w: torchconv.conv2d_act_pool(x[:, :, m], w, padding=2), KERNELS),
     "conv2d, width": (WIDE, lambda x, m, w: torchconv.conv2d(x[..., m], w, None, 1, 2), KERNELS),
     "conv2d, width, channels last": (
-        WIDE, lambda x, m, w: torchconv.conv2d(last(x[..., m]), w, None, 2, 2), KERNELS),
+        WIDE, lambda x, m, w: torchconv.conv2d(nhwc(x[..., m]), w, None, 2, 2), KERNELS),
     "max_pool2d, width": (
-        WIDE, lambda x, m, w: torchconv.max_pool2d(last(x[..., m]), 2, padding=1), BIAS),
+        WIDE, lambda x, m, w: torchconv.max_pool2d(nhwc(x[..., m]), 2, padding=1), BIAS),
     "conv2d_act_pool, width": (
-        WIDE, lambda x, m, w: torchconv.conv2d_act_pool(last(x[..., m]), w, padding=2), KERNELS),
+        WIDE, lambda x, m, w: torchconv.conv2d_act_pool(nhwc(x[..., m]), w, padding=2), KERNELS),
     "conv2d, height and width": (
         (2, 3, 6, 6), lambda x, m, w: torchconv.conv2d(x[:, :, m][..., m].mT, w, None, 1, 2),
         KERNELS),
@@ -61,7 +61,7 @@ SELECTED_ELSEWHERE = {
         IMAGES, lambda x, m, w: torchconv.conv2d(x, w[m]), numbers(6, 3, 3, 3)),
     "max_pool2d, channels": (DEEP, lambda x, m, w: torchconv.max_pool2d(x[:, m], 2), BIAS),
 }  # fmt: skip
-ALL = {**SELECTED, **SELECTED_ELSEWHERE}
+ALL = {**SELECTED, **SELECTED_IN_OTHER_DIMS}
 cases = pytest.mark.parametrize(("sizes", "call", "weight"), ALL.values(), ids=ALL)
 MASKS = ([1, 0, 1, 1, 0, 1], [0, 0, 0, 0, 1, 0], [1] * 6)
 

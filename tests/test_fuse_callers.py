@@ -1,4 +1,4 @@
-"""Modules around a fused chain that are changed: those whose call is a part of it, and callers."""
+"""Changes of modules that call a fused chain or a part of it."""
 
 import collections
 import copy
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from fused_parts import Finished, Parts, block_of, images, wraps_forward
+from fused_parts import ChainLayers, TailInChild, block_of, images, wrap_forward
 from fusible import Children, Layers, Tutorial, conv, plain
 
 import torchconv
@@ -44,10 +44,10 @@ PARTS = {
     "convolution and activation": (halves, lambda model: model[0]),
     "activation": (wrapped, lambda model: model[1]),
     "activation, inside": (wrapped, lambda model: model[1].inner),
-    "functions": (Finished, lambda model: model.finish),
+    "functions": (TailInChild, lambda model: model.finish),
 }
 CHANGES = {
-    "forward": wraps_forward,
+    "forward": wrap_forward,
     "hook": lambda m: m.register_forward_hook(lambda *args: args[2] * 2 - 0.5),
     "pre-hook": lambda m: m.register_forward_pre_hook(lambda _, x: (x[0] * -1,)),
 }
@@ -139,7 +139,7 @@ def test_a_chain_over_several_modules_goes_back_as_a_whole():
     model = Children(torch.nn).double()
     fused, x = torchconv.fuse(copy.deepcopy(model)), images()
     for each in (model, fused):
-        wraps_forward(Parts(each).conv)
+        wrap_forward(ChainLayers(each).conv)
     torch.testing.assert_close(fused(x), model(x))
 
 
@@ -168,7 +168,7 @@ def module():
     del sys.modules["net_of_a_test"]
 
 
-def test_a_model_is_loaded_with_the_code_of_now(module):
+def test_a_loaded_model_runs_the_current_code(module):
     exec(SOURCE.format("relu"), vars(module))
     saved = pickle.dumps(torchconv.fuse(module.Net().double()))
     x = images()

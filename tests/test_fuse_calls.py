@@ -1,4 +1,4 @@
-"""Hooks and layers that change during a call of a model: it is fused as a whole or not at all."""
+"""Hooks and layers that change during a call: a whole chain takes the fused path or none."""
 
 import copy
 import sys
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from fused_parts import Finished, Parts, block_of, images
+from fused_parts import ChainLayers, TailInChild, block_of, images
 from fusible import Children, Tutorial, plain
 
 import torchconv
@@ -21,7 +21,7 @@ def test_hooks_that_remove_themselves(make, at, kind):
     fused, x = torchconv.fuse(copy.deepcopy(model)), images().requires_grad_()
     expected = model(x)
     for each in (fused, fused):
-        parts = Parts(each)
+        parts = ChainLayers(each)
         layer, handles = (parts.conv, parts.relu, parts.pool)[at], []
 
         def once(*_, handles=handles):
@@ -46,7 +46,7 @@ def test_threads_see_whole_blocks_while_another_changes_layers():
 
     def change():
         while not done.is_set():
-            fused[1].register_forward_hook(half_less_than_nothing).remove()
+            fused[1].register_forward_hook(hook_without_effect).remove()
 
     changing = threading.Thread(target=change)
     interval = sys.getswitchinterval()
@@ -64,13 +64,13 @@ def test_threads_see_whole_blocks_while_another_changes_layers():
     assert not wrong
 
 
-def half_less_than_nothing(module, inputs, out):
+def hook_without_effect(module, inputs, out):
     return None
 
 
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_that_removes_itself_before_the_rest_of_its_chain(kind):
-    model = Finished().double()
+    model = TailInChild().double()
     fused, x, handles = torchconv.fuse(copy.deepcopy(model)), images(), []
     handles.append(getattr(fused.conv, f"register_{kind}")(lambda *_: handles.pop().remove()))
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_a_hook_that_removes_itself_before_the_rest_of_its_chain(kind):
 @pytest.mark.parametrize("again", [torchconv.unfuse, torchconv.fuse])
 @pytest.mark.parametrize("part", ["conv", "finish"])
 def test_a_part_without_the_rest_of_its_chain(again, part):
-    model = Finished().double()
+    model = TailInChild().double()
     fused, x = torchconv.fuse(copy.deepcopy(model)), images()
     assert block_of(fused)._torchconv_fusion.is_intact()
     again(getattr(fused, part))

@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 from devices import GPU
-from fused_parts import Parts, block_of, images, wraps_forward
+from fused_parts import ChainLayers, block_of, images, wrap_forward
 from fusible import Methods, Tutorial, plain
 from torch.nn import functional
 
@@ -42,16 +42,16 @@ def double_on_class(cls, name):
 ON_OBJECTS = {
     "conv._conv_forward": lambda parts: circular(parts.conv),
     "conv._call_impl": lambda parts: own("_call_impl", lambda x: x - 0.1)(parts.conv),
-    "conv.forward": lambda parts: wraps_forward(parts.conv),
+    "conv.forward": lambda parts: wrap_forward(parts.conv),
     "conv hook": lambda parts: parts.conv.register_forward_hook(lambda *args: args[2] - 0.5),
     "conv pre-hook": lambda parts: parts.conv.register_forward_pre_hook(lambda _, x: (x[0] * -1,)),
     "conv parametrization": lambda parts: torch.nn.utils.parametrize.register_parametrization(
         parts.conv, "weight", torch.nn.Tanh()
     ),
-    "relu.forward": lambda parts: wraps_forward(parts.relu),
+    "relu.forward": lambda parts: wrap_forward(parts.relu),
     "relu._call_impl": lambda parts: own("_call_impl", torch.tanh)(parts.relu),
     "relu hook": lambda parts: parts.relu.register_forward_hook(lambda *args: args[2] - 0.5),
-    "pool.forward": lambda parts: wraps_forward(parts.pool),
+    "pool.forward": lambda parts: wrap_forward(parts.pool),
     "pool hook": lambda parts: parts.pool.register_forward_hook(lambda *args: args[2] - 0.5),
     "pool.kernel_size": lambda parts: own("kernel_size", 3)(parts.pool),
     "pool.stride": lambda parts: own("stride", 1)(parts.pool),
@@ -91,7 +91,7 @@ def test_changed_objects(nn, change):
     assert block_of(after) is not None
     unchanged = after(x)
     for each in (model, before, after):
-        change(Parts(each))
+        change(ChainLayers(each))
     expected = model(x)
     assert expected.shape != unchanged.shape or not torch.allclose(expected, unchanged)
     torch.testing.assert_close(after(x), expected)
@@ -118,7 +118,7 @@ def test_changed_classes(nn, where, monkeypatch):
 
 @pytest.mark.parametrize("place", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_changed_functions(place, monkeypatch):
-    """As counters of operations do, and in layers as in functions that a forward calls."""
+    """Functions that counters of operations replace, called by layers or by a forward."""
     models = [plain(torch.nn), plain(torch.nn, act="Sigmoid"), Tutorial(torch.nn)]
     x, all_calls = images(), 0
     for model in (m.double().eval() for m in [*models, Methods(torch.nn)]):
@@ -227,7 +227,7 @@ def test_compiled_blocks_notice_changes():
     compiled = torch.compile(fused, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), model(x))
     for each in (model, fused):
-        wraps_forward(Parts(each).conv)
+        wrap_forward(ChainLayers(each).conv)
     torch.testing.assert_close(compiled(x), model(x))
 
 

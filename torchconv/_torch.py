@@ -113,8 +113,8 @@ def in_forward_mode() -> bool:
 # ---- symbolic sizes ----------------------------------------------------------------------------
 
 
-def is_known(condition: Any) -> bool:
-    """True if a comparison of sizes holds for the trace; False if its value depends on data."""
+def is_known_true(condition: Any) -> bool:
+    """True if a comparison of sizes is known to hold; False if it does not, or depends on data."""
     if isinstance(condition, bool):
         return condition
     # Late, since it imports sympy, which takes longer than all of torchconv.
@@ -135,23 +135,24 @@ _RECORDERS = (  # what torch.compile and torch.export record with
 def is_channels_last(x: torch.Tensor) -> bool:
     """Whether the strides of ``Tensor[batch, channels, height, width]`` are those of channels_last.
 
-    The rule of ``suggest_memory_format`` in C++, which asks for the value of a symbolic size. Here
-    a size that depends on data counts as larger than 1, as in csrc/meta/images.h.
+    Follows ``suggest_memory_format`` of C++, which guards on symbolic sizes. A data-dependent size
+    counts as larger than 1, as in csrc/meta/memory_format.h.
     """
     sizes, strides = x.shape, x.stride()
-    # Quick where no size is 1: then each stride tells. While compiling, sizes may be symbolic.
+    # Fast path: if every size is an int above 1, the strides determine the format. Under
+    # torch.compile sizes may be symbolic.
     if all(type(size) is int and size > 1 for size in sizes):
         if x.is_contiguous():
             return False
         if x.is_contiguous(memory_format=torch.channels_last):
             return True
-    if is_known(strides[1] == 0):
+    if is_known_true(strides[1] == 0):
         return False
     least = 0
     for dim in (1, 3, 2, 0):
-        if is_known(sizes[dim] == 0) or not is_known(strides[dim] >= least):
+        if is_known_true(sizes[dim] == 0) or not is_known_true(strides[dim] >= least):
             return False
-        if dim == 0 and is_known(least == strides[1]):
+        if dim == 0 and is_known_true(least == strides[1]):
             return False
         least = strides[dim] * sizes[dim]
     return True

@@ -45,7 +45,7 @@ def _place(owner: Any, name: str) -> Place:
 
 
 # The functions that a forward of torch.nn calls, and those that these call.
-_TORCHS = {
+_TORCH_FUNCTIONS = {
     "conv2d": ((functional, "conv2d"), (functional, "pad")),
     "max_pool2d": ((functional, "max_pool2d"), (torch, "max_pool2d")),
     "relu": ((functional, "relu"), (torch, "relu"), (torch, "relu_")),
@@ -65,28 +65,31 @@ _OTHERS: dict[str, tuple[tuple[Any, str], ...]] = {
 }
 
 
-def _ours(operator: str) -> tuple[tuple[Any, str], ...]:
+def _own_functions(operator: str) -> tuple[tuple[Any, str], ...]:
     """The functions that a forward of torchconv.nn calls."""
     padding = ((functional, "pad"),) if operator == "conv2d" else ()
     return ((sys.modules[f"torchconv.nn.{operator}"], operator), *padding)
 
 
-# Of each operator without parameters: all functions that compute it.
+def _functions_of(cls: type[Module], operator: str) -> tuple[tuple[Any, str], ...]:
+    """The functions that the forward of a layer class calls."""
+    own = cls in vars(layers).values()
+    return _own_functions(operator) if own else _TORCH_FUNCTIONS[operator]
+
+
+# Maps each operator without parameters to all functions that compute it.
 FUNCTIONS = {
     operator: (
-        *(_place(*place) for place in (*_TORCHS[operator], *others)),
+        *(_place(*place) for place in (*_TORCH_FUNCTIONS[operator], *others)),
         *(Place(m, operator, getattr(functions, operator)) for m in (torchconv, functions)),
     )
     for operator, others in _OTHERS.items()
 }
-# Of each layer class: the methods that a call of it goes through, and the functions behind them.
+# Maps each layer class to the methods that its call runs, and to the functions that these call.
 PLACES = {
     cls: (
         *(_place(cls, name) for name in ("__call__", *_torch.CALL_METHODS) if hasattr(cls, name)),
-        *(
-            _place(*p)
-            for p in (_ours(operator) if cls in vars(layers).values() else _TORCHS[operator])
-        ),
+        *(_place(*p) for p in _functions_of(cls, operator)),
     )
     for cls, operator in OPERATORS.items()
 }
@@ -107,7 +110,7 @@ def is_changed(module: Module) -> bool:
 
 
 def is_unmodified(module: Module) -> bool:
-    """Whether the module is a layer of torch.nn or torchconv.nn that runs its code at import."""
+    """Whether a layer of torch.nn or torchconv.nn has the code that torchconv's import found."""
     places = PLACES.get(type(module))
     return (
         places is not None

@@ -4,7 +4,7 @@
 #include <torch/library.h>
 
 #include "conv2d_checks.h"
-#include "meta/images.h"
+#include "meta/memory_format.h"
 
 namespace torchconv {
 namespace {
@@ -16,8 +16,8 @@ at::Tensor conv2d_meta(const at::Tensor& x, const at::Tensor& weight,
                        const std::optional<at::Tensor>& bias, SymIntArrayRef stride,
                        SymIntArrayRef padding, SymIntArrayRef dilation, const SymInt& groups) {
   const auto s = check_conv2d<SymInt>("conv2d", x, weight, bias, stride, padding, dilation, groups);
-  return empty_image({s.batch, s.out_channels, s.out_h, s.out_w},
-                     is_channels_last(x) || is_channels_last(weight), x.options());
+  return empty_with_format({s.batch, s.out_channels, s.out_h, s.out_w},
+                           is_channels_last(x) || is_channels_last(weight), x.options());
 }
 
 at::Tensor conv2d_backward_input_meta(const at::Tensor& grad_out, const at::Tensor& weight,
@@ -26,7 +26,8 @@ at::Tensor conv2d_backward_input_meta(const at::Tensor& grad_out, const at::Tens
                                       const SymInt& groups, bool channels_last) {
   const auto s = check_conv2d_backward_input<SymInt>(grad_out, weight, input_size, stride, padding,
                                                      dilation, groups);
-  return empty_image({s.batch, s.in_channels, s.in_h, s.in_w}, channels_last, grad_out.options());
+  return empty_with_format({s.batch, s.in_channels, s.in_h, s.in_w}, channels_last,
+                           grad_out.options());
 }
 
 at::Tensor conv2d_backward_weight_meta(const at::Tensor& grad_out, const at::Tensor& x,
@@ -35,8 +36,8 @@ at::Tensor conv2d_backward_weight_meta(const at::Tensor& grad_out, const at::Ten
                                        const SymInt& groups, bool channels_last) {
   const auto s = check_conv2d_backward_weight<SymInt>(grad_out, x, kernel_size, stride, padding,
                                                       dilation, groups);
-  return empty_image({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w}, channels_last,
-                     grad_out.options());
+  return empty_with_format({s.out_channels, s.group_in_channels(), s.kernel_h, s.kernel_w},
+                           channels_last, grad_out.options());
 }
 
 at::Tensor conv2d_backward_bias_meta(const at::Tensor& grad_out,

@@ -4,7 +4,7 @@
 
 #include <torch/library.h>
 
-#include "meta/images.h"
+#include "meta/memory_format.h"
 
 namespace torchconv {
 namespace {
@@ -15,8 +15,8 @@ using Activated = std::optional<std::string_view>;
 
 at::Tensor empty_out(const ConvPoolShape<SymInt>& s, const at::Tensor& x, const at::Tensor& weight,
                      at::ScalarType dtype) {
-  return empty_image(s.out(), is_channels_last(x) || is_channels_last(weight),
-                     x.options().dtype(dtype));
+  return empty_with_format(s.out(), is_channels_last(x) || is_channels_last(weight),
+                           x.options().dtype(dtype));
 }
 
 at::Tensor conv2d_act_pool_meta(const at::Tensor& x, const at::Tensor& weight,
@@ -56,8 +56,8 @@ at::Tensor conv2d_pool_backward_input_meta(const at::Tensor& grad_out, const at:
   const auto s = check_conv2d_pool_backward_input<SymInt>(
       grad_out, offsets, weight, input_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
-  return empty_image({s.conv.batch, s.conv.in_channels, s.conv.in_h, s.conv.in_w}, channels_last,
-                     grad_out.options());
+  return empty_with_format({s.conv.batch, s.conv.in_channels, s.conv.in_h, s.conv.in_w},
+                           channels_last, grad_out.options());
 }
 
 at::Tensor conv2d_pool_backward_weight_meta(const at::Tensor& grad_out, const at::Tensor& offsets,
@@ -71,7 +71,7 @@ at::Tensor conv2d_pool_backward_weight_meta(const at::Tensor& grad_out, const at
   const auto s = check_conv2d_pool_backward_weight<SymInt>(
       grad_out, offsets, x, kernel_size, {stride, padding, dilation, groups},
       {pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode});
-  return empty_image(
+  return empty_with_format(
       {s.conv.out_channels, s.conv.group_in_channels(), s.conv.kernel_h, s.conv.kernel_w},
       channels_last, grad_out.options());
 }

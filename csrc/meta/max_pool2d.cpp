@@ -3,7 +3,7 @@
 #include <torch/library.h>
 
 #include "max_pool2d_checks.h"
-#include "meta/images.h"
+#include "meta/memory_format.h"
 
 namespace torchconv {
 namespace {
@@ -14,8 +14,8 @@ using Shape = BasicPool2dShape<SymInt>;
 using Window = PoolWindow<SymInt>;
 
 at::Tensor empty_out(const Shape& s, const at::Tensor& like, at::ScalarType dtype) {
-  return empty_image({s.batch, s.channels, s.out_h, s.out_w}, is_channels_last(like),
-                     like.options().dtype(dtype));
+  return empty_with_format({s.batch, s.channels, s.out_h, s.out_w}, is_channels_last(like),
+                           like.options().dtype(dtype));
 }
 
 at::Tensor max_pool2d_meta(const at::Tensor& x, SymIntArrayRef kernel_size, SymIntArrayRef stride,
@@ -49,8 +49,8 @@ at::Tensor max_pool2d_backward_meta(const at::Tensor& grad_out, const at::Tensor
                                     SymIntArrayRef dilation, bool ceil_mode) {
   const Shape s = check_max_pool2d_backward<SymInt>(
       grad_out, offsets, input_size, Window{kernel_size, stride, padding, dilation, ceil_mode});
-  return empty_image({s.batch, s.channels, s.in_h, s.in_w}, is_channels_last(offsets),
-                     grad_out.options());
+  return empty_with_format({s.batch, s.channels, s.in_h, s.in_w}, is_channels_last(offsets),
+                           grad_out.options());
 }
 
 at::Tensor max_pool2d_gather_meta(const at::Tensor& x, const at::Tensor& offsets,

@@ -16,12 +16,12 @@ from torchconv.bench.cases import CASES, LAYOUTS
 from torchconv.bench.console import console
 from torchconv.bench.cuda_machine import copy_bandwidth, settings
 from torchconv.bench.errors import UsageError, optional
-from torchconv.bench.files import as_json, differences, load_old, page_with
+from torchconv.bench.files import as_json, differences, load_baseline, page_with
 from torchconv.bench.gpu import command as gpu
 from torchconv.bench.machine import fma_peak, machine, sentence
 from torchconv.bench.memory import MemoryOptions
 from torchconv.bench.memory_report import MemoryReport
-from torchconv.bench.outputs import leave
+from torchconv.bench.outputs import write_files
 from torchconv.bench.peers import check_engines
 from torchconv.bench.plot import picture
 from torchconv.bench.report import Report
@@ -72,7 +72,7 @@ def _times(arguments: argparse.Namespace, layouts: list[str]) -> Report:
     """Measures times, and puts old ones beside them."""
     peers: list[str] = getattr(arguments, "peers", [])
     check_engines(peers)
-    old, old_machine = load_old(arguments.compare) if arguments.compare else ({}, None)
+    old, old_machine = load_baseline(arguments.compare) if arguments.compare else ({}, None)
     options = Options(
         dtype=arguments.dtype,
         layouts=layouts,
@@ -129,7 +129,7 @@ def _write(arguments: argparse.Namespace, given: list[str], report: Report | Mem
     """Writes the files that were asked for, then prints; returns whether all were written."""
     about = sentence(report.machine)
     title = arguments.title or shlex.join(_without_outputs(given))
-    complaints = leave(
+    complaints = write_files(
         arguments,
         {
             "save": lambda _: as_json(report),

@@ -31,7 +31,7 @@ class AnyReport(Protocol):
         """The table, in one of tabulate's formats."""
 
     def summary(self) -> str:
-        """What it comes to, in lines."""
+        """The summary, one statement a line."""
 
 
 def as_json(report: AnyReport) -> str:
@@ -46,7 +46,7 @@ def as_json(report: AnyReport) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def load_old(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
+def load_baseline(path: Path) -> tuple[dict[tuple[str, ...], Row], dict[str, Any]]:
     """Reads what :func:`as_json` has made: rows by their keys, and the machine.
 
     Raises:
@@ -68,7 +68,7 @@ def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
     Raises:
         OSError: If it cannot be read.
         ValueError: If it is no JSON.
-        KeyError, TypeError, AttributeError, RecursionError: If it is something else.
+        KeyError, TypeError, AttributeError, RecursionError: If the JSON has another form.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if content["format"] != _FORMAT:
@@ -97,7 +97,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def read_page(path: Path) -> str:
-    """The text of a page with its own line ends; nothing for a new file or a stream, never opened.
+    """The text of a page with its own line ends; empty for a new file and for a stream.
+
+    A stream is not opened.
 
     Raises:
         OSError: If it cannot be read.
@@ -107,7 +109,7 @@ def read_page(path: Path) -> str:
 
 
 def page_with(path: Path, title: str, report: AnyReport, sentence: str) -> str:
-    """A page with the table as a section: in place of the one with its title, or at the end.
+    """The page with the report as a section: replaces the section of this title, or is appended.
 
     Comments around the section tell where it begins and ends, so that several commands may each
     own one, and text between them stays.

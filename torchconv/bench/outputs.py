@@ -14,10 +14,10 @@ Makers = Mapping[str, Callable[[Path], str | bytes]]
 
 
 def probe(arguments: argparse.Namespace) -> None:
-    """Refuses files that cannot be written, and one file for two options; changes none.
+    """Checks all files before the run, and changes none.
 
     Raises:
-        UsageError: With the first of them.
+        UsageError: For the first file that cannot be written, or that two options name.
     """
     named: dict[str, str] = {}  # an option by the file that it names
     for name in ("save", "plot", "markdown"):
@@ -38,7 +38,7 @@ def probe(arguments: argparse.Namespace) -> None:
                 )
 
 
-def leave(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> list[str]:
+def write_files(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> list[str]:
     """Writes every file of the command line; one failure does not stop the others.
 
     Args:
@@ -57,7 +57,7 @@ def leave(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> 
         try:
             if final or not targets.is_stream(path):
                 targets.write(path, make(path))
-        # matplotlib has exceptions of its own; a FIFO without a reader ends by an interrupt.
+        # matplotlib has exceptions of its own; a FIFO without a reader blocks until an interrupt.
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, KeyboardInterrupt) and not final:
                 raise

@@ -14,7 +14,7 @@ from pathlib import Path
 
 _MOST_LINKS = 40  # that Linux follows in one path
 _ROOM = 1 << 16  # bytes that a folder must have room for
-# Where O_TMPFILE is unknown: to a file system, to a kernel, to what stands in for a kernel.
+# Errors of a file system, a kernel or a sandbox without O_TMPFILE.
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -24,7 +24,7 @@ def write(path: Path, content: str | bytes) -> None:
 
     A regular file is replaced by a new one of the same mode, so that no reader finds half of it.
     It is written in place if its folder takes no new file, or if a new file would have another
-    owner. It is also written in place if it has several names: all of them keep showing one file.
+    owner. It is also written in place if it has several hard links: all show the new content.
     A stream receives the content once; a descriptor of this process, at its current offset.
 
     Raises:
@@ -34,7 +34,7 @@ def write(path: Path, content: str | bytes) -> None:
     # An argument of the command line that is no UTF-8 may be part of the text.
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     if (own := _descriptor(path)) is not None:
-        _pour(own, data)
+        _write_all(own, data)
         return
     target = Path(os.path.realpath(path))
     try:
@@ -45,7 +45,7 @@ def write(path: Path, content: str | bytes) -> None:
     try:
         old = os.fstat(descriptor)
         if not stat.S_ISREG(old.st_mode):
-            _pour(descriptor, data)
+            _write_all(descriptor, data)
         elif not _replace(target, data, old):
             _overwrite(descriptor, data, old.st_size)
     finally:
@@ -55,8 +55,8 @@ def write(path: Path, content: str | bytes) -> None:
 def probe(path: Path) -> None:
     """Finds out whether :func:`write` can write a file.
 
-    No file is created or changed. FIFOs and devices are not opened: this may block, or have an
-    effect.
+    No file is created or changed. FIFOs and devices are not opened: opening them may block or have
+    side effects.
 
     Raises:
         OSError: If the file cannot be written.
@@ -103,7 +103,7 @@ def _descriptor(path: Path) -> int | None:
     return None
 
 
-def _pour(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -124,7 +124,7 @@ def _replace(target: Path, data: bytes, old: os.stat_result | None) -> bool:
             new = os.fstat(descriptor)
             if old is not None and (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
                 return False
-            _pour(descriptor, data)
+            _write_all(descriptor, data)
             # Temporary files are private; this one gets what a new file would have.
             os.fchmod(descriptor, stat.S_IMODE(old.st_mode) if old else 0o666 & ~_umask())
         finally:
@@ -152,17 +152,17 @@ def _overwrite(descriptor: int, data: bytes, size: int) -> None:
     try:
         # First the part that takes new room: if there is none, the old content is still whole.
         os.lseek(descriptor, size, os.SEEK_SET)
-        _pour(descriptor, data[size:])
+        _write_all(descriptor, data[size:])
     except BaseException:
         os.ftruncate(descriptor, size)
         raise
     os.lseek(descriptor, 0, os.SEEK_SET)
-    _pour(descriptor, data[:size])
+    _write_all(descriptor, data[:size])
     os.ftruncate(descriptor, len(data))
 
 
 def _probe_folder(folder: Path) -> None:
-    """Makes a file without a name, which no one sees; where there are none, reads permissions."""
+    """Creates an unnamed file; without O_TMPFILE, checks permissions and free blocks."""
     try:
         descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
     except OSError as error:
@@ -173,7 +173,7 @@ def _probe_folder(folder: Path) -> None:
             raise
         return
     try:
-        _pour(descriptor, bytes(_ROOM))
+        _write_all(descriptor, bytes(_ROOM))
     finally:
         os.close(descriptor)
 

@@ -24,10 +24,10 @@ def fuse(model: _Model) -> _Model:
     of ``torchconv.nn`` count alike, on a CPU and, if this build has CUDA kernels, on a GPU.
 
     Chains are found in ``torch.nn.Sequential``, and in the forward of any module that ``torch.fx``
-    can trace, across the modules it calls. Where an activation or a pooling is a function, or a
-    layer with other uses, the module that calls it gets the traced forward without this call (and
-    a class of the same name); what its forward decided by Python values stays decided, except by
-    ``self.training``. The chain is left as it is
+    can trace, across the modules it calls. An activation or pooling may be a function call, or a
+    layer with other calls. The module that calls it then gets a class of the same name, whose
+    forward is the traced graph without that call. Branches on Python values stay as traced;
+    ``self.training`` as an argument stays dynamic. The chain is left as it is
 
     * if something else takes one of its inner results, or calls its convolution,
     * if one of its layers is lazy, has hooks, a parametrization or a class of its own, or is also
@@ -41,22 +41,24 @@ def fuse(model: _Model) -> _Model:
     * if parameters are neither float32, float64, bfloat16 nor float16, or on a device without
       kernels.
 
-    Each call of a fused layer checks methods, functions, hooks and parameters again, the arguments
-    of the pooling, and the modules between the layers of a chain: their hooks, their forward, and
-    in the classes that call the chain also the methods that forward calls. While one of them
-    differs, or the input is of a class of its own, the layers compute separately, as if nothing had
-    been fused. They do so, too, if a model is loaded by another version of Python, or where the
-    code of these classes has changed. A new ``forward`` on an object that calls a whole chain is
-    not noticed. Compiled graphs see hooks that are added later only after
-    ``torch.compiler.reset()``. Modes of ``torch.overrides`` and profilers see the block as one
-    function.
+    Each call of a fused convolution repeats these checks, and the layers after it follow the
+    result. It also checks hooks and ``forward`` of each module whose call runs only a part of a
+    chain. For the classes that call a chain or a part of it, it checks ``forward`` and the methods
+    that ``forward`` calls. If any check fails, or the input is a tensor subclass, the layers
+    compute separately, as if nothing had been fused. So do those of a saved model that is loaded by
+    another version of Python, or after a change of its classes.
 
-    A forward that cannot be traced (by control flow on tensors or on ``self.training``, default
-    arguments, random numbers, ``torch.no_grad()`` or autocast inside, changed attributes) is left
-    as it is, and so are chains that it takes part in; the modules that it calls are still looked
-    at, each for itself. Whoever calls layers otherwise than by the forwards that were traced
-    (``model.features[0](x)``, a method, another layer in the place of one, a layer copied alone by
-    ``copy.copy``) meets the block: call :func:`unfuse` first.
+    Not noticed are a new ``forward`` on an object that calls a whole chain, and, in a compiled
+    graph, hooks that are added before ``torch.compiler.reset()``. Function modes, dispatch modes
+    and profilers see the block as one operator.
+
+    A forward that cannot be traced is left as it is, with the chains that it takes part in. Causes
+    are control flow on tensors or on ``self.training``, default arguments, random numbers, changed
+    attributes, and ``torch.no_grad()`` or autocast inside. The modules that it calls are traced
+    separately.
+
+    Call :func:`unfuse` before calling layers outside the traced forwards: ``model.features[0](x)``,
+    a method, a replaced layer, or a layer copied by ``copy.copy``. Such a call computes the block.
 
     Args:
         model: Any module; it is changed in place. Its forward is run on placeholders, which are no
@@ -86,8 +88,8 @@ def fuse(model: _Model) -> _Model:
     plan = make_plan(model)
     classes = {}
     for m, graph in plan.forwards.items():
-        begins = not {*plan.groups[m].convolutions}.isdisjoint(m.modules())
-        classes[m] = rewritten(original_class(m), graph, begins)
+        has_convolution = not {*plan.groups[m].convolutions}.isdisjoint(m.modules())
+        classes[m] = rewritten(original_class(m), graph, has_convolution)
     classes |= {m: FUSED[type(m)] for m in (*plan.blocks, *plan.followers)}
     # Planning is complete; the rest only sets attributes and classes.
     for module, tail in plan.blocks.items():
@@ -99,11 +101,11 @@ def fuse(model: _Model) -> _Model:
 
 
 def unfuse(model: _Model) -> _Model:
-    """Undoes :func:`fuse`, also on a copy: every layer is what it was, with its parameters of now.
+    """Undoes :func:`fuse`, also on a copy: each layer gets its class back and keeps its parameters.
 
     Args:
-        model: What ``fuse`` was given, a part of it, or a copy; it is changed in place. Of a chain
-            that has layers outside a part, these compute on their own again, too.
+        model: What ``fuse`` was given, a part of it, or a copy; it is changed in place. If a chain
+            has layers outside this part, they compute separately again.
 
     Returns:
         ``model`` itself. A :class:`torchconv.nn.ConvActPool2d` stays.
@@ -146,7 +148,7 @@ def _has_fused_class(module: torch.nn.Module) -> bool:
 
 
 def _undo(fused: dict[str, torch.nn.Module]) -> None:
-    """Gives modules their classes back; groups of which one has another class now stay."""
+    """Gives modules their classes back, unless a module of their group has another class."""
     lasting = {m.__dict__[GROUP] for m in fused.values() if not _has_fused_class(m)}
     for module in fused.values():
         if module.__dict__[GROUP] in lasting:

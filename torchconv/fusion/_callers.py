@@ -25,7 +25,7 @@ def original_class(module: Module) -> type[Module]:
     return cls.__bases__[0] if is_rewritten(module) else cls
 
 
-def methods(cls: type[Module]) -> list[Place]:
+def methods_of_forward(cls: type[Module]) -> list[Place]:
     """``forward`` and the methods that it may call, in the class and in each of its bases."""
     bases = [base for base in cls.__mro__ if base not in (Module, object)]
     names, found = ["forward"], {}
@@ -42,9 +42,9 @@ def methods(cls: type[Module]) -> list[Place]:
     return list(found.values())
 
 
-def fingerprint(classes: Iterable[type[Module]]) -> set[str]:
+def code_hashes(classes: Iterable[type[Module]]) -> set[str]:
     """Hashes of the code of the classes' methods, alike in all processes of one Python version."""
-    places = [place for cls in classes for place in methods(cls)]
+    places = [place for cls in classes for place in methods_of_forward(cls)]
     return {
         hashlib.sha256(repr((p.name, _content(p.function.__code__))).encode()).hexdigest()
         for p in places

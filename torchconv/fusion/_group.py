@@ -19,7 +19,7 @@ from torchconv._unmodified import (
     has_plain_parameters,
     is_changed,
 )
-from torchconv.fusion._callers import Module, fingerprint, methods
+from torchconv.fusion._callers import Module, code_hashes, methods_of_forward
 
 GROUP = "_torchconv_fusion"  # the attribute of every fused module that holds its group
 FUSED_CLASSES: set[type[Module]] = set()  # of convolutions and of the layers after them
@@ -49,7 +49,7 @@ class Group:
         followers: Activations and poolings that return their input.
         left_out: Layers that a new forward omits; other forwards still call them.
         functions: Operators that a new forward omits: relu, sigmoid, max_pool2d.
-        partial: Modules whose call runs a part of a chain, so that its result is not the chain's.
+        partial: Modules whose call runs only a part of a chain: their input or output lies within.
         callers: Classes whose forward calls a chain or a part of it.
     """
 
@@ -66,9 +66,9 @@ class Group:
         self.left_out, self.functions = list(left_out), set(functions)
         self.partial, self.callers = list(partial), set(callers)
         self.number = next(_numbers)
-        # By unfuse of the model or of a part of it, or by loading it where a caller has other code.
+        # Set by unfuse of the model or a part, or at loading if the code of a caller differs.
         self.is_undone = False
-        self._code = fingerprint(self.callers)
+        self._code = code_hashes(self.callers)
         self._layers = [(m, True, _pool_arguments(m)) for m in self.followers]
         self._layers += [(m, False, _pool_arguments(m)) for m in self.left_out]
         self._places = self._find_places()
@@ -90,24 +90,36 @@ class Group:
                 return False
         return not any_global_hooks() and are_unmodified(self._places)
 
-    def decides(self, input: Any) -> bool:
-        """Whether a block computes the fused form: as its caller has decided, or by the test."""
+    def should_fuse(self, input: Any) -> bool:
+        """Whether to compute the fused form: the decision that a caller holds, or a new check."""
         held = None if torch.compiler.is_compiling() else _decisions().get(self.number)
-        return self._computes(input) if held is None else held
+        return self._can_fuse(input) if held is None else held
 
-    def run(self, module: Module, fused: Any, original: Any, begins: bool, *inputs: Any) -> Any:
+    def run(
+        self, module: Module, fused: Any, original: Any, has_convolution: bool, *inputs: Any
+    ) -> Any:
         """Calls a new forward or the original one, with one decision for all blocks inside.
 
-        If no chain begins inside, the block outside has decided: its output is an input.
+        Args:
+            module: The module that is called.
+            fused: The new forward.
+            original: The forward of the module's class.
+            has_convolution: Whether the module contains a convolution of the group. If it does not,
+                and no caller has decided, the tag of an input tells what the convolution did.
+            inputs: The arguments of the forward.
         """
         if torch.compiler.is_compiling():
-            return (fused if self._computes(*inputs) else original)(module, *inputs)
+            return (fused if self._can_fuse(*inputs) else original)(module, *inputs)
         decisions = _decisions()
         outer = decisions.get(self.number)
         if outer is not None:
             decision = outer
         else:
-            decision = self._computes(*inputs) if begins else any(map(self.has_computed, inputs))
+            decision = (
+                self._can_fuse(*inputs)
+                if has_convolution
+                else any(map(self.is_block_output, inputs))
+            )
         decisions[self.number] = decision
         try:
             return (fused if decision else original)(module, *inputs)
@@ -122,16 +134,17 @@ class Group:
             out.__dict__[_TAG] = self.number
         return out
 
-    def has_computed(self, input: Any) -> bool:
-        """Whether a layer's input is the output of a block, which the layer must not change.
+    def is_block_output(self, input: Any) -> bool:
+        """Whether the input is a block's output, which the layer returns unchanged.
 
-        A test of its own could differ from the block's: a hook may remove itself in between.
+        A second check could differ from the block's, since a hook may remove itself in between.
+        Compiled code checks again: all its layers are traced in one state.
         """
         if torch.compiler.is_compiling():
-            return self._computes(input)
+            return self._can_fuse(input)
         return getattr(input, "__dict__", {}).get(_TAG) == self.number
 
-    def _computes(self, *inputs: Any) -> bool:
+    def _can_fuse(self, *inputs: Any) -> bool:
         """Whether nothing has changed, and no input is of a class that computes on its own."""
         for x in inputs:
             if isinstance(x, torch.Tensor) and not is_plain(x):
@@ -154,7 +167,7 @@ class Group:
         classes = {library_class(type(module)) for module in modules}
         places = [place for cls in classes for place in PLACES[cls]]
         places += [place for operator in self.functions for place in FUNCTIONS[operator]]
-        places += [place for cls in self.callers for place in methods(cls)]
+        places += [place for cls in self.callers for place in methods_of_forward(cls)]
         return list(dict.fromkeys(places))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,7 +177,7 @@ class Group:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.number = next(_numbers)
-        self.is_undone |= self._code != fingerprint(self.callers)
+        self.is_undone |= self._code != code_hashes(self.callers)
         self._places = self._find_places()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Group":

@@ -36,7 +36,7 @@ class Block(Fused):
         group = self._torchconv_fusion
         if torch.compiler.is_compiling():
             _ = conv._conv_forward, conv._call_impl  # so that Dynamo notices new ones
-        if group is None or not group.decides(input):
+        if group is None or not group.should_fuse(input):
             return super().forward(input)
         return group.tag(conv_act_pool(conv, input, conv.weight, conv.bias))
 
@@ -52,7 +52,9 @@ class Follower(Fused):
     def forward(self, input: Tensor) -> Any:
         """Returns the input, or the layer's result if the group has changed."""
         group = self._torchconv_fusion
-        return input if group is not None and group.has_computed(input) else super().forward(input)
+        if group is not None and group.is_block_output(input):
+            return input
+        return super().forward(input)
 
 
 class FusedTorchConv2d(Block, torch.nn.Conv2d):

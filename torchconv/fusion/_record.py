@@ -63,10 +63,10 @@ def record(root: Module, opaque: Opaque | None = None) -> Recording | None:
 
     Args:
         root: The module. Its forward is run once or more on placeholders.
-        opaque: Those whose forwards are not recorded, but their calls as a whole;
-            those whose forwards cannot be are added. If None, no module's forward but its own.
+        opaque: Modules and classes whose calls are recorded as single nodes. Those that cannot be
+            traced are added. If None, only the root's forward is traced.
     """
-    if _torch.has_own_call(root) or not _takes_only_inputs(root):
+    if _torch.has_own_call(root) or not _has_plain_signature(root):
         return None
     while True:
         note, recorder = Note(root), _Recorder(opaque)
@@ -83,7 +83,7 @@ def record(root: Module, opaque: Opaque | None = None) -> Recording | None:
         failed = recorder.failed
         if opaque is None or failed is root or is_opaque(failed, opaque):
             return None
-        # What one module's forward does is no news in the next one of its class.
+        # The same is assumed of other modules of the class. A Sequential fails by its children.
         opaque.add(failed if isinstance(failed, torch.nn.Sequential) else type(failed))
 
 
@@ -92,10 +92,10 @@ def is_opaque(module: Module, opaque: Opaque) -> bool:
     return module in opaque or type(module) in opaque
 
 
-def _takes_only_inputs(module: Module) -> bool:
-    """Whether each argument must be given: a placeholder in place of a default would mislead.
+def _has_plain_signature(module: Module) -> bool:
+    """Whether each argument is positional, without a default, and not named self.
 
-    Nor may one be called self, as the code of a graph calls the module.
+    A placeholder would replace a default. Generated code calls the module self.
     """
     try:
         _, *arguments = inspect.signature(type(module).forward).parameters.values()

@@ -46,35 +46,35 @@ def can_be_rewritten(module: Module) -> bool:
     )
 
 
-def rewritten(cls: type[Module], graph: Graph, begins: bool) -> type[Module]:
+def rewritten(cls: type[Module], graph: Graph, has_convolution: bool) -> type[Module]:
     """A subclass whose forward computes the graph while the module's group is intact.
 
     Args:
         cls: The class of the module.
         graph: The new forward.
-        begins: Whether a chain begins inside, with a convolution that the module has.
+        has_convolution: Whether a chain begins inside, with a convolution that the module has.
     """
     for node in graph.nodes:
         node.type = None  # annotations may name what cannot be pickled
     code = graph.python_code("self")
     names = {name: value for name, value in code.globals.items() if name in code.src}
     inputs = ", ".join(node.target for node in graph.nodes if node.op == "placeholder")
-    return _subclass(cls, Code(_guarded(code.src, inputs, begins), names))
+    return _subclass(cls, Code(_guarded(code.src, inputs, has_convolution), names))
 
 
-def _guarded(text: str, inputs: str, begins: bool) -> str:
+def _guarded(text: str, inputs: str, has_convolution: bool) -> str:
     """The forward under another name, and one that calls it, or the class's own, for its group."""
     text = text.replace("def forward(", f"def {_FUSED}(", 1)
-    call = f"{_RUN}(self, {_FUSED}, {_CLASS}, {begins}, {inputs})"
+    call = f"{_RUN}(self, {_FUSED}, {_CLASS}, {has_convolution}, {inputs})"
     return f"{text.rstrip()}\n\ndef forward(self, {inputs}):\n    return {call}\n"
 
 
-def _run(module: Module, fused: Any, cls: type[Module], begins: bool, *inputs: Any) -> Any:
+def _run(module: Module, fused: Any, cls: type[Module], has_convolution: bool, *inputs: Any) -> Any:
     group = module.__dict__.get(GROUP)  # a new object of the class has none
     original: Any = cls.forward
     if group is None:
         return original(module, *inputs)
-    return group.run(module, fused, original, begins, *inputs)
+    return group.run(module, fused, original, has_convolution, *inputs)
 
 
 def _subclass(cls: type[Module], code: Code) -> type[Module]:

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch.overrides import handle_torch_function, has_torch_function
 
-from torchconv._torch import is_known
+from torchconv._torch import is_known_true
 
 _INT64_END = 1 << 63
 
@@ -52,11 +52,14 @@ def with_batch(op: str, x: torch.Tensor, channels: str) -> tuple[torch.Tensor, b
     return (x.unsqueeze(0), True) if x.dim() == 3 else (x, False)
 
 
-def check_channels(op: str, x: torch.Tensor, weight: torch.Tensor, groups: Any) -> None:
-    """Refuses channels of x that came without batch: the operator would call them x.size(1)."""
+def check_unbatched_channels(op: str, x: torch.Tensor, weight: torch.Tensor, groups: Any) -> None:
+    """Raises RuntimeError if the channels of an unbatched x do not match weight.
+
+    The operator's own message would name x.size(1).
+    """
     if weight.dim() == 4 and groups > 0:
         channels, expected = x.shape[1], weight.shape[1] * groups
-        if is_known(channels != expected):
+        if is_known_true(channels != expected):
             raise RuntimeError(
                 f"{op}: expected x.size(0) == {expected} (weight.size(1) · groups), "
                 f"but got {channels}"
@@ -126,10 +129,10 @@ def conv_padding(
                 total = extent - 1
             else:
                 needed = ((size + step - 1) // step - 1) * step + extent - size
-                # max() would ask a symbolic number for its value.
+                # max() would guard on the value of a symbolic number.
                 total = max(needed, 0) if isinstance(needed, int) else torch.sym_max(needed, 0)
             amounts += [total // 2, (total + 1) // 2]
-        # Dynamo takes a symbolic number for an int, and integer would ask it for its value.
+        # Under Dynamo a symbolic number passes as an int, and integer would guard on its value.
         return amounts if torch.compiler.is_compiling() else integers(op, "padding", amounts)
     values = [] if isinstance(padding, str) else integers(op, "padding", padding)
     if len(values) == 1:

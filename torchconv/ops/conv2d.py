@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from torchconv.ops._arguments import (
-    check_channels,
     check_tensors,
+    check_unbatched_channels,
     conv_padding,
     integer,
     overridable,
@@ -179,6 +179,6 @@ def conv2d(
     amounts = conv_padding("conv2d", padding, x.shape, weight.shape, strides, dilations)
     groups = integer("conv2d", "groups", groups)
     if unbatched:
-        check_channels("conv2d", x, weight, groups)
+        check_unbatched_channels("conv2d", x, weight, groups)
     out = _conv2d(x, weight, bias, strides, amounts, dilations, groups)
     return out.squeeze(0) if unbatched else out

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from torchconv.ops._arguments import (
-    check_channels,
     check_tensors,
+    check_unbatched_channels,
     conv_padding,
     integer,
     overridable,
@@ -18,7 +18,7 @@ from torchconv.ops._conv2d_vmap import vmap_convolution
 from torchconv.ops._derivatives import product_rule, save, saved, saved_primals, total
 from torchconv.ops._operator import OperatorFunction, differentiates, operator, register
 from torchconv.ops._vmap import fold, in_front
-from torchconv.ops.conv2d_backward import gradient_formats, where_found
+from torchconv.ops.conv2d_backward import gradient_formats, zero_without_offset
 from torchconv.ops.pool_window import PoolWindow, window_arguments
 
 _conv2d_act_pool = operator("conv2d_act_pool")
@@ -90,7 +90,7 @@ class Conv2dActPoolFunction(OperatorFunction):
         shift = None if bias_t is None else bias_t[:, None, None].expand(offsets.shape)
         gathered = total(
             None if tangent is None else _gather(tangent, offsets, *ctx.window),
-            None if shift is None else where_found(shift, offsets),
+            None if shift is None else zero_without_offset(shift, offsets),
         )
         if gathered is not None and ctx.is_sigmoid:
             gathered = _sigmoid_backward(gathered, *out)
@@ -187,7 +187,7 @@ def conv2d_act_pool(
     amounts = conv_padding(op, padding, x.shape, weight.shape, strides, dilations)
     groups = integer(op, "groups", groups)
     if unbatched:
-        check_channels(op, x, weight, groups)
+        check_unbatched_channels(op, x, weight, groups)
     out = _conv2d_act_pool(
         x,
         weight,

@@ -1,13 +1,14 @@
 """The gradients of conv2d, and theirs: with conv2d they are closed under differentiation.
 
-Each takes the memory format of its result, which :func:`gradient_formats` finds.
+The gradients of x and weight take the memory format of their result, which
+:func:`gradient_formats` computes.
 """
 
 from typing import Any
 
 from torch import Tensor
 
-from torchconv._torch import is_channels_last, is_known
+from torchconv._torch import is_channels_last, is_known_true
 from torchconv.ops._conv2d_vmap import vmap_convolution
 from torchconv.ops._derivatives import product_rule, save, saved, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
@@ -29,7 +30,7 @@ def gradient_formats(x: Tensor, weight: Tensor) -> tuple[bool, bool]:
     own = is_channels_last(weight)
     common = own or is_channels_last(x)
     height, width = weight.shape[2:]
-    return common, own if is_known(height == 1) and is_known(width == 1) else common
+    return common, own if is_known_true(height == 1) and is_known_true(width == 1) else common
 
 
 @differentiates("conv2d_backward_input")
@@ -144,7 +145,7 @@ class Conv2dBackwardBiasFunction(OperatorFunction):
             return None, None
         (offsets,) = saved(ctx)
         spread = grad_grad_bias[:, None, None].expand(ctx.shape)
-        return spread if offsets is None else where_found(spread, offsets), None
+        return spread if offsets is None else zero_without_offset(spread, offsets), None
 
     @staticmethod
     def jvp(ctx: Any, grad_out_t: Tensor, _: None) -> Tensor:
@@ -161,6 +162,6 @@ class Conv2dBackwardBiasFunction(OperatorFunction):
         return unfold(_backward_bias(grad_out, offsets), 0, size)
 
 
-def where_found(x: Tensor, offsets: Tensor) -> Tensor:
+def zero_without_offset(x: Tensor, offsets: Tensor) -> Tensor:
     """Zero where an offset points nowhere."""
     return x.masked_fill(offsets == (255 if offsets.element_size() == 1 else -1), 0)

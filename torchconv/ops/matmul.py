@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchconv._torch import is_known
+from torchconv._torch import is_known_true
 from torchconv.ops._arguments import check_tensors, overridable
 from torchconv.ops._derivatives import product_rule, save, saved, saved_primals
 from torchconv.ops._operator import OperatorFunction, differentiates, operator
@@ -33,8 +33,8 @@ def product_summed_to(shape: Sequence[int], a: Tensor, b: Tensor) -> Tensor:
     summed = [
         dim
         for dim in range(rank - 2)
-        if is_known(target[dim] == 1)
-        and not (is_known(a.shape[dim] == 1) and is_known(b.shape[dim] == 1))
+        if is_known_true(target[dim] == 1)
+        and not (is_known_true(a.shape[dim] == 1) and is_known_true(b.shape[dim] == 1))
     ]
     if summed:
         kept = [dim for dim in range(rank - 2) if dim not in summed]

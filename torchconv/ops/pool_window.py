@@ -1,4 +1,4 @@
-"""The window of a max-pooling as one value, for operators that pool besides what else they do."""
+"""The window of a max-pooling as one value, for operators that include a pooling."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class PoolWindow(NamedTuple):
     ceil_mode: bool = False
 
 
-# What messages call the window's size, stride, padding and dilation.
+# Names of the window's size, stride, padding and dilation in error messages.
 POOL_NAMES = ("kernel_size", "stride", "padding", "dilation")
 BLOCK_POOL_NAMES = ("pool", "pool_stride", "pool_padding", "pool_dilation")
 
@@ -38,7 +38,7 @@ def window_arguments(
 ) -> tuple[list[Any], list[Any], list[Any], list[Any], bool]:
     """What ``torch.ops.torchconv.max_pool2d`` takes, from any of the forms of ``pool``.
 
-    Checks types alone; values are the operator's to refuse.
+    Checks types and the range of 64 bits; the operator checks lengths and values.
     """
     window = pool if isinstance(pool, PoolWindow) else PoolWindow(pool)
     if not isinstance(window.ceil_mode, bool):
@@ -56,7 +56,7 @@ def window_arguments(
 
 
 def check_window(op: str, pool: Any) -> None:
-    """Refuses with a ValueError whatever is no window, so that layers can say so when made."""
+    """Raises ValueError if ``pool`` is no valid window, for the constructors of layers."""
     try:
         kernel_size, stride, padding, dilation, _ = window_arguments(op, pool)
     except (TypeError, RuntimeError) as error:

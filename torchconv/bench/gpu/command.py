@@ -14,7 +14,7 @@ from torchconv.bench.gpu.sanitizer import run_sanitizer
 from torchconv.bench.gpu.suite import run_tests
 from torchconv.bench.gpu.times import absent, asked, run_tables
 from torchconv.bench.machine import machine, sentence
-from torchconv.bench.outputs import leave
+from torchconv.bench.outputs import write_files
 
 # What each part may take of the time, beside the parts that come after it. What a part leaves is
 # theirs.
@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace, command: str) -> int:
         limit = part_limit(left, end - time.monotonic())
         _run_part(report, left.pop(0), limit)
         # The next part may end this process, or the machine. What fails here is said at the end.
-        leave(arguments, {"save": makers["save"]}, final=False)
-    complaints = leave(arguments, makers)
+        write_files(arguments, {"save": makers["save"]}, final=False)
+    complaints = write_files(arguments, makers)
     _say(f"\n{sentence(about)}\n\n{report.table()}\n\n{report.summary()}", sys.stdout)
     for complaint in complaints:
         _say(complaint)

@@ -25,8 +25,8 @@ inline bool is_channels_last(const at::Tensor& image) {
 }
 
 /// The strides that at::empty gives. A size of 0 counts as 1, except in channels last.
-inline at::Tensor empty_image(const std::array<c10::SymInt, 4>& sizes, bool channels_last,
-                              const at::TensorOptions& options) {
+inline at::Tensor empty_with_format(const std::array<c10::SymInt, 4>& sizes, bool channels_last,
+                                    const at::TensorOptions& options) {
   const auto [n, c, h, w] = sizes;
   if (channels_last) {
     return at::empty_strided_symint(sizes, {c * w * h, 1, c * w, c}, options);
