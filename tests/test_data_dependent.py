@@ -57,6 +57,9 @@ SELECTED_IN_OTHER_DIMS = {
         KERNELS),
     "conv2d, height, without batch": (
         (3, 6, 8), lambda x, m, w: torchconv.conv2d(x[:, m], w, None, 1, 2), KERNELS),
+    "conv2d, height, permuted": (
+        (2, 6, 8, 3), lambda x, m, w: torchconv.conv2d(x[:, m].permute(0, 3, 1, 2), w, None, 1, 2),
+        KERNELS),
     "conv2d, out_channels": (
         IMAGES, lambda x, m, w: torchconv.conv2d(x, w[m]), numbers(6, 3, 3, 3)),
     "max_pool2d, channels": (DEEP, lambda x, m, w: torchconv.max_pool2d(x[:, m], 2), BIAS),
@@ -138,6 +141,23 @@ def test_compiled_gradient_of_torch_func():
     x, mask = inputs(sizes, MASKS[0])
     weight = weight.to(torch.get_default_device())
     torch.testing.assert_close(compiled(gradient)(x, mask, weight), gradient(x, mask, weight))
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "linear", "matmul"])
+def test_compiled_vmap_of_what_is_selected(name):
+    call = {
+        "relu": torchconv.relu,
+        "sigmoid": torchconv.sigmoid,
+        "linear": lambda x: torchconv.linear(x, FEATURES.to(x)),
+        "matmul": lambda x: torchconv.matmul(x, FEATURES.to(x).mT),
+    }[name]
+
+    def function(x, mask):
+        return torch.func.vmap(call)(x[mask])
+
+    for mask in MASKS:
+        given = inputs(MATRICES, mask)
+        torch.testing.assert_close(compiled(function)(*given), function(*given))
 
 
 @pytest.mark.parametrize(("sizes", "call", "weight"), SELECTED.values(), ids=SELECTED)

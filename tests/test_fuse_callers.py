@@ -3,6 +3,7 @@
 import collections
 import copy
 import functools
+import inspect
 import pickle
 import sys
 import types
@@ -12,6 +13,7 @@ import pytest
 import torch
 from fused_parts import ChainLayers, TailInChild, block_of, images, wrap_forward
 from fusible import Children, Layers, Tutorial, conv, plain
+from torch.nn import functional
 
 import torchconv
 
@@ -46,11 +48,27 @@ PARTS = {
     "activation, inside": (wrapped, lambda model: model[1].inner),
     "functions": (TailInChild, lambda model: model.finish),
 }
+
+
+class Doubling(Through):
+    def forward(self, x):
+        return self.inner(x) * 2 - 1
+
+
 CHANGES = {
     "forward": wrap_forward,
+    "children": lambda m: m.add_module("inner" if hasattr(m, "inner") else "last", torch.nn.Tanh()),
     "hook": lambda m: m.register_forward_hook(lambda *args: args[2] * 2 - 0.5),
     "pre-hook": lambda m: m.register_forward_pre_hook(lambda _, x: (x[0] * -1,)),
 }
+
+
+def test_another_class_of_a_part():
+    model, x = wrapped().double(), images()
+    fused = torchconv.fuse(copy.deepcopy(model))
+    for each in (model, fused):
+        each[1].__class__ = Doubling
+    torch.testing.assert_close(fused(x), model(x))
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -91,16 +109,47 @@ def test_a_new_forward_on_the_class_of_a_part(monkeypatch):
     torch.testing.assert_close(fused(x), model(x))
 
 
+def logged(method):
+    @functools.wraps(method)
+    def call(self, x):
+        return method(self, x)
+
+    return call
+
+
+def moved(x):
+    return x
+
+
 class Base(Layers):
+    activation = staticmethod(torch.relu)
+
     def forward(self, x):
         return self.head(self.pool(self.activated(self.conv(x))))
 
+    @logged
     def activated(self, x):
-        return self.scaled(x).relu()
+        return getattr(self, "scaled")(moved(x)).relu()  # noqa: B009
 
     @staticmethod
     def scaled(x):
         return x
+
+    @classmethod
+    def shifted(cls, x):
+        return cls.activation(x)
+
+    @property
+    def act(self):
+        return self.shifted
+
+    def relu_(self):
+        """Of the name of a function that forward does not call."""
+
+
+class Named(Base):
+    def forward(self, x):
+        return self.head(functional.relu_(self.pool(self.act(self.conv(x)))))
 
 
 class Derived(Base):
@@ -113,19 +162,41 @@ NEW_METHODS = {
     "method": (Base, "activated", lambda self, x: x.tanh()),
     "method of a method": (Base, "scaled", staticmethod(lambda x: 2 * x - 1)),
     "method of the derived class": (Derived, "activated", lambda self, x: x.tanh()),
+    "__call__": (Derived, "__call__", lambda self, x: torch.nn.Module.__call__(self, x) - 1),
+    "global function": (sys.modules[__name__], "moved", lambda x: 2 * x - 1),
+    "property": (Named, "act", property(lambda self: torch.tanh)),
+    "classmethod": (Named, "shifted", classmethod(lambda cls, x: 2 * x - 1)),
+    "function of C": (Named, "activation", staticmethod(torch.tanh)),
+    "property of a base": (Base, "act", property(lambda self: torch.tanh)),
 }
 
 
 @pytest.mark.parametrize(("cls", "name", "function"), NEW_METHODS.values(), ids=NEW_METHODS)
 def test_new_methods_of_the_caller(cls, name, function, monkeypatch):
-    model = Derived(torch.nn).double()
+    model = (Named if cls is Named or name == "act" else Derived)(torch.nn).double()
     fused, x = torchconv.fuse(copy.deepcopy(model)), images()
+    assert block_of(fused)._torchconv_fusion.is_intact()
     unchanged = fused(x)
     monkeypatch.setattr(cls, name, function, raising=False)
     torch.testing.assert_close(fused(x), model(x))
     assert not torch.allclose(fused(x), unchanged)
     monkeypatch.undo()
     assert torch.equal(fused(x), unchanged)
+
+
+def test_a_deleted_method(monkeypatch):
+    fused, x = torchconv.fuse(Named(torch.nn).double()), images()
+    expected = fused(x)
+    monkeypatch.delattr(Base, "relu_")
+    torch.testing.assert_close(fused(x), expected)
+
+
+def test_a_new_forward_of_the_caller_takes_other_arguments(monkeypatch):
+    fused, x = torchconv.fuse(Tutorial(torch.nn).double().eval()), images()
+    assert inspect.signature(type(fused).forward) == inspect.signature(Tutorial.forward)
+    torch.testing.assert_close(fused(x=x), fused(x))
+    monkeypatch.setattr(Tutorial, "forward", lambda self, image, scale=1: self.conv(image) * scale)
+    assert torch.equal(fused(image=x, scale=2), fused.conv(x) * 2)
 
 
 def test_a_new_forward_of_the_caller_is_called(monkeypatch):
@@ -155,9 +226,13 @@ class Net(torch.nn.Module):
     def forward(self, x):
         return self.pooled(self.conv(x))
 
-    def pooled(self, x):
-        return functional.max_pool2d(functional.{}(x), 2)
+    def pooled(self, x, size={size}):
+        return functional.max_pool2d(act(x), size)
+
+def act(x):
+    return torch.{act}(x)
 """
+PLAIN = {"size": 2, "act": "relu"}
 
 
 @pytest.fixture
@@ -168,18 +243,17 @@ def module():
     del sys.modules["net_of_a_test"]
 
 
-def test_a_loaded_model_runs_the_current_code(module):
-    exec(SOURCE.format("relu"), vars(module))
-    saved = pickle.dumps(torchconv.fuse(module.Net().double()))
+@pytest.mark.parametrize("changed", [{"act": "tanh"}, {"size": 3}], ids=["function", "default"])
+def test_a_loaded_model_runs_the_current_code(changed, module):
+    exec(SOURCE.format(**PLAIN), vars(module))
+    model = module.Net().double()
+    plain, fused = pickle.dumps(model), pickle.dumps(torchconv.fuse(model))
+    exec("\n\n" + SOURCE.format(**PLAIN), vars(module))  # the same code, elsewhere in the file
+    assert block_of(pickle.loads(fused))._torchconv_fusion.is_intact()
+    exec(SOURCE.format(**PLAIN | changed), vars(module))
     x = images()
-    unchanged = pickle.loads(saved)
-    exec("\n\n" + SOURCE.format("relu"), vars(module))  # the same code, elsewhere in the file
-    assert block_of(pickle.loads(saved))._torchconv_fusion.is_intact()
-    exec(SOURCE.format("tanh"), vars(module))
-    loaded = pickle.loads(saved)
-    expected = functools.partial(torch.nn.functional.max_pool2d, kernel_size=2)
-    torch.testing.assert_close(loaded(x), expected(torch.tanh(loaded.conv(x))))
-    torch.testing.assert_close(unchanged(x), expected(torch.relu(torchconv.unfuse(loaded).conv(x))))
+    torch.testing.assert_close(pickle.loads(fused)(x), pickle.loads(plain)(x))
+    assert not block_of(pickle.loads(fused))._torchconv_fusion.is_intact()
 
 
 def test_a_model_saved_while_a_method_is_replaced(monkeypatch):

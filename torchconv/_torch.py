@@ -126,7 +126,8 @@ def is_known_true(condition: Any) -> bool:
 # ---- tensors -----------------------------------------------------------------------------------
 
 tree_map = private("torch.utils._pytree.tree_map", "vmap of operators with several tensors")
-_RECORDERS = (  # what torch.compile and torch.export record with
+_RECORDERS = (  # what torch.compile, torch.export and torch.fx record with
+    torch.fx.Proxy,
     private("torch._subclasses.fake_tensor.FakeTensor", "fuse under torch.compile"),
     private("torch._subclasses.functional_tensor.FunctionalTensor", "fuse under torch.export"),
 )
@@ -148,18 +149,25 @@ def is_channels_last(x: torch.Tensor) -> bool:
             return True
     if is_known_true(strides[1] == 0):
         return False
-    least = 0
+    inner, size = 0, 0
     for dim in (1, 3, 2, 0):
-        if is_known_true(sizes[dim] == 0) or not is_known_true(strides[dim] >= least):
+        stride = strides[dim]
+        if is_known_true(sizes[dim] == 0):
             return False
-        if dim == 0 and is_known_true(least == strides[1]):
+        # Strides of torch are products of sizes, or of max(size, 1).
+        if not (
+            is_known_true(stride >= inner * size)
+            or is_known_true(stride >= inner * torch.sym_max(size, 1))
+        ):
             return False
-        least = strides[dim] * sizes[dim]
+        if dim == 0 and is_known_true(inner * size == strides[1]):
+            return False
+        inner, size = stride, sizes[dim]
     return True
 
 
-def is_plain(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is a plain tensor or parameter, or a recorder's stand-in for one.
+def is_plain(tensor: Any) -> bool:
+    """Whether this is a plain tensor or parameter, or a recorder's stand-in for one.
 
     Other subclasses, such as quantized and distributed tensors, compute on their own.
     """

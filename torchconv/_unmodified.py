@@ -98,7 +98,7 @@ PLACES = {
 def are_unmodified(places: Iterable[Place]) -> bool:
     """Whether all places hold the functions that they should hold."""
     for owner, name, function in places:
-        found = getattr(owner, name)
+        found = getattr(owner, name, None)
         if found is not function and _torch.without_fx_tracing(found) is not function:
             return False
     return True

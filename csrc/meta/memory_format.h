@@ -14,17 +14,24 @@ namespace torchconv {
 inline bool is_channels_last(const at::Tensor& image) {
   const auto sizes = image.sym_sizes(), strides = image.sym_strides();
   if (TORCH_GUARD_OR_FALSE(strides[1].sym_eq(0))) return false;
-  c10::SymInt least(0);
+  c10::SymInt inner(0), size(0);
   for (const int dim : {1, 3, 2, 0}) {
+    const c10::SymInt& stride = strides[dim];
     if (TORCH_GUARD_OR_FALSE(sizes[dim].sym_eq(0))) return false;
-    if (TORCH_GUARD_OR_TRUE(strides[dim].sym_lt(least))) return false;
-    if (dim == 0 && TORCH_GUARD_OR_FALSE(least.sym_eq(strides[1]))) return false;
-    least = strides[dim] * sizes[dim];
+    // Strides of torch are products of sizes, or of max(size, 1).
+    if (!TORCH_GUARD_OR_FALSE(stride.sym_ge(inner * size)) &&
+        !TORCH_GUARD_OR_FALSE(stride.sym_ge(inner * size.max(1)))) {
+      return false;
+    }
+    if (dim == 0 && TORCH_GUARD_OR_FALSE((inner * size).sym_eq(strides[1]))) return false;
+    inner = stride;
+    size = sizes[dim];
   }
   return true;
 }
 
-/// The strides that at::empty gives. A size of 0 counts as 1, except in channels last.
+/// Returns an uninitialized tensor with the strides of at::empty for the memory format. In
+/// contiguous strides a size of 0 counts as 1.
 inline at::Tensor empty_with_format(const std::array<c10::SymInt, 4>& sizes, bool channels_last,
                                     const at::TensorOptions& options) {
   const auto [n, c, h, w] = sizes;

@@ -42,28 +42,30 @@ def fuse(model: _Model) -> _Model:
       kernels.
 
     Each call of a fused convolution repeats these checks, and the layers after it follow the
-    result. It also checks hooks and ``forward`` of each module whose call runs only a part of a
-    chain. For the classes that call a chain or a part of it, it checks ``forward`` and the methods
-    that ``forward`` calls. If any check fails, or the input is a tensor subclass, the layers
-    compute separately, as if nothing had been fused. So do those of a saved model that is loaded by
-    another version of Python, or after a change of its classes.
+    result. It also checks hooks, ``forward`` and children of each module whose call runs only a
+    part of a chain. For the classes that call a chain or a part of it, it checks ``forward`` and
+    the methods and functions that ``forward`` calls. If any check fails, or an input of a traced
+    forward is no plain tensor, the layers compute separately, as if nothing had been fused. So do
+    those of a saved model that is loaded by another version of Python, or after a change of its
+    classes.
 
-    Not noticed are a new ``forward`` on an object that calls a whole chain, and, in a compiled
-    graph, hooks that are added before ``torch.compiler.reset()``. Function modes, dispatch modes
-    and profilers see the block as one operator.
+    Not noticed are a new ``forward`` or method on an object that calls a whole chain, and, in a
+    compiled graph, hooks that are added before ``torch.compiler.reset()``. Function modes, dispatch
+    modes and profilers see the block as one operator.
 
     A forward that cannot be traced is left as it is, with the chains that it takes part in. Causes
     are control flow on tensors or on ``self.training``, default arguments, random numbers, changed
     attributes, and ``torch.no_grad()`` or autocast inside. The modules that it calls are traced
-    separately.
+    separately. No new forward is made where a dtype or device is a constant in the graph.
 
     Call :func:`unfuse` before calling layers outside the traced forwards: ``model.features[0](x)``,
-    a method, a replaced layer, or a layer copied by ``copy.copy``. Such a call computes the block.
+    a method, a layer copied by ``copy.copy``, ``checkpoint_sequential``. Such a call computes the
+    block. Call it, too, before layers are replaced, inserted or removed.
 
     Args:
         model: Any module; it is changed in place. Its forward is run on placeholders, which are no
-            Tensors: a forward that branches on ``isinstance(x, Tensor)`` must not be fused. What an
-            earlier call has fused is fused anew.
+            Tensors and have every attribute: a forward that branches on ``isinstance(x, Tensor)``,
+            ``hasattr`` or ``is`` must not be fused. What an earlier call has fused is fused anew.
 
     Returns:
         ``model`` itself, unchanged where there is nothing to fuse.
@@ -96,7 +98,7 @@ def fuse(model: _Model) -> _Model:
         module.__dict__.update(tail._asdict())
     for module, cls in classes.items():
         module.__dict__[GROUP] = plan.groups[module]
-        module.__class__ = cls
+        object.__setattr__(module, "__class__", cls)  # past a __setattr__ of the class
     return model
 
 
@@ -157,7 +159,8 @@ def _undo(fused: dict[str, torch.nn.Module]) -> None:
         if isinstance(module, Block):
             del module.__dict__["activation"], module.__dict__["pool"]
         is_layer = type(module) in FUSED.values()
-        module.__class__ = library_class(type(module)) if is_layer else original_class(module)
+        cls = library_class(type(module)) if is_layer else original_class(module)
+        object.__setattr__(module, "__class__", cls)
 
 
 def _check(model: object, function: str) -> None:

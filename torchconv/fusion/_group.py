@@ -19,7 +19,14 @@ from torchconv._unmodified import (
     has_plain_parameters,
     is_changed,
 )
-from torchconv.fusion._callers import Module, code_hashes, methods_of_forward
+from torchconv.fusion._callers import (
+    Entry,
+    Module,
+    are_unchanged,
+    code_hash,
+    entries_of_forward,
+    original_class,
+)
 
 GROUP = "_torchconv_fusion"  # the attribute of every fused module that holds its group
 FUSED_CLASSES: set[type[Module]] = set()  # of convolutions and of the layers after them
@@ -64,14 +71,15 @@ class Group:
     ) -> None:
         self.convolutions, self.followers = list(convolutions), list(followers)
         self.left_out, self.functions = list(left_out), set(functions)
-        self.partial, self.callers = list(partial), set(callers)
+        self.partial = [(module, original_class(module), _children(module)) for module in partial]
+        self.callers = set(callers)
         self.number = next(_numbers)
         # Set by unfuse of the model or a part, or at loading if the code of a caller differs.
         self.is_undone = False
-        self._code = code_hashes(self.callers)
+        self._code = {cls: code_hash(cls) for cls in self.callers}
         self._layers = [(m, True, _pool_arguments(m)) for m in self.followers]
         self._layers += [(m, False, _pool_arguments(m)) for m in self.left_out]
-        self._places = self._find_places()
+        self._places, self._entries = self._find_places(), self._find_entries()
 
     def is_intact(self) -> bool:
         """Whether the fused form computes what the parts would."""
@@ -80,15 +88,19 @@ class Group:
         for convolution in self.convolutions:
             if is_changed(convolution) or not has_kernels(convolution):
                 return False
-        for module in self.partial:
-            if is_changed(module):
+        for module, cls, children in self.partial:
+            if is_changed(module) or original_class(module) is not cls:
+                return False
+            if _children(module) != children:
                 return False
         for layer, is_follower, arguments in self._layers:
             if is_changed(layer) or _pool_arguments(layer) != arguments:
                 return False
             if type(layer) not in (FUSED_CLASSES if is_follower else PLACES):
                 return False
-        return not any_global_hooks() and are_unmodified(self._places)
+        return (
+            not any_global_hooks() and are_unmodified(self._places) and are_unchanged(self._entries)
+        )
 
     def should_fuse(self, input: Any) -> bool:
         """Whether to compute the fused form: the decision that a caller holds, or a new check."""
@@ -96,8 +108,9 @@ class Group:
         return self._can_fuse(input) if held is None else held
 
     def run(
-        self, module: Module, fused: Any, original: Any, has_convolution: bool, *inputs: Any
-    ) -> Any:
+        self, module: Module, fused: Any, original: Any, has_convolution: bool, *args: Any,
+        **kwargs: Any,
+    ) -> Any:  # fmt: skip
         """Calls a new forward or the original one, with one decision for all blocks inside.
 
         Args:
@@ -106,10 +119,12 @@ class Group:
             original: The forward of the module's class.
             has_convolution: Whether the module contains a convolution of the group. If it does not,
                 and no caller has decided, the tag of an input tells what the convolution did.
-            inputs: The arguments of the forward.
+            args: The arguments of the forward.
+            kwargs: Those that are given by name.
         """
+        inputs = (*args, *kwargs.values())
         if torch.compiler.is_compiling():
-            return (fused if self._can_fuse(*inputs) else original)(module, *inputs)
+            return (fused if self._can_fuse(*inputs) else original)(module, *args, **kwargs)
         decisions = _decisions()
         outer = decisions.get(self.number)
         if outer is not None:
@@ -122,7 +137,7 @@ class Group:
             )
         decisions[self.number] = decision
         try:
-            return (fused if decision else original)(module, *inputs)
+            return (fused if decision else original)(module, *args, **kwargs)
         finally:
             del decisions[self.number]
             if outer is not None:
@@ -145,9 +160,9 @@ class Group:
         return getattr(input, "__dict__", {}).get(_TAG) == self.number
 
     def _can_fuse(self, *inputs: Any) -> bool:
-        """Whether nothing has changed, and no input is of a class that computes on its own."""
+        """Whether nothing has changed, and all inputs are plain tensors."""
         for x in inputs:
-            if isinstance(x, torch.Tensor) and not is_plain(x):
+            if not is_plain(x):
                 return False
         return self.is_intact()
 
@@ -158,7 +173,7 @@ class Group:
             dict.fromkeys([*self.followers, *other.followers]),
             dict.fromkeys([*self.left_out, *other.left_out]),
             self.functions | other.functions,
-            dict.fromkeys([*self.partial, *other.partial]),
+            dict.fromkeys([module for module, *_ in (*self.partial, *other.partial)]),
             self.callers | other.callers,
         )
 
@@ -167,18 +182,24 @@ class Group:
         classes = {library_class(type(module)) for module in modules}
         places = [place for cls in classes for place in PLACES[cls]]
         places += [place for operator in self.functions for place in FUNCTIONS[operator]]
-        places += [place for cls in self.callers for place in methods_of_forward(cls)]
         return list(dict.fromkeys(places))
 
+    def _find_entries(self) -> list[Entry]:
+        return [entry for cls in self.callers for entry in entries_of_forward(cls)]
+
     def __getstate__(self) -> dict[str, Any]:
-        """Without the functions themselves: some of them cannot be pickled."""
-        return {key: value for key, value in self.__dict__.items() if key != "_places"}
+        """Without functions, and classes without a module, neither of which can be pickled."""
+        left_out = ("_places", "_entries")
+        state = {key: value for key, value in self.__dict__.items() if key not in left_out}
+        # The class of a GraphModule is made for one object.
+        callers = {cls for cls in self.callers if not issubclass(cls, torch.fx.GraphModule)}
+        return {**state, "callers": callers, "_code": {cls: self._code[cls] for cls in callers}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.number = next(_numbers)
-        self.is_undone |= self._code != code_hashes(self.callers)
-        self._places = self._find_places()
+        self.is_undone |= self._code != {cls: code_hash(cls) for cls in self.callers}
+        self._places, self._entries = self._find_places(), self._find_entries()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
         """Keeps the recorded functions: the current ones may be replacements."""
@@ -189,7 +210,6 @@ class Group:
         twin.left_out = copy.deepcopy(self.left_out, memo)
         twin.partial = copy.deepcopy(self.partial, memo)
         twin._layers = copy.deepcopy(self._layers, memo)
-        twin._places = self._places
         return twin
 
 
@@ -201,6 +221,10 @@ def library_class(cls: type[Module]) -> type[Module]:
 def _decisions() -> dict[int, bool]:
     decisions: dict[int, bool] = _held.__dict__.setdefault("decisions", {})
     return decisions
+
+
+def _children(module: Module) -> list[Any]:
+    return list(module._modules.values())
 
 
 def _pool_arguments(layer: Module) -> tuple[Any, ...] | None:

@@ -157,11 +157,14 @@ class _Survey:
         """Of the module's forward alone, if that can be written anew and makes the same calls."""
         if module not in self._own:
             own = record(module) if can_be_rewritten(module) else None
-            if own is not None and not all(
-                recording.identity(run) == own.identity(own.runs[0])
-                for recording in self.recordings
-                for run in recording.runs
-                if run.module is module
+            if own is not None and (
+                own.has_constants()
+                or not all(
+                    recording.identity(run) == own.identity(own.runs[0])
+                    for recording in self.recordings
+                    for run in recording.runs
+                    if run.module is module
+                )
             ):
                 own = None
             self._own[module] = own

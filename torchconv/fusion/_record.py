@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch.fx import Graph, Node, Proxy, Tracer
+from torch.fx.node import map_aggregate
 
 from torchconv import _torch
 from torchconv._unmodified import is_changed
+from torchconv.fusion._placeholders import Placeholder
 from torchconv.fusion._untouched import Note
 
 Module = torch.nn.Module
@@ -53,6 +55,19 @@ class Recording:
         """The module that a node calls, if it calls one."""
         return self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
 
+    def has_constants(self) -> bool:
+        """Whether dtypes or devices are constants: they may be those of parameters."""
+        found = []
+
+        def note(value: Any) -> Any:
+            if isinstance(value, torch.dtype | torch.device):
+                found.append(value)
+            return value
+
+        for node in self.graph.nodes:
+            map_aggregate((node.args, node.kwargs), note)
+        return bool(found)
+
     def identity(self, run: Run) -> list[Any]:
         """What a run calls, comparable with that of another recording."""
         return [self.callee(node) or (node.op, node.target) for node in run.nodes]
@@ -78,9 +93,9 @@ def record(root: Module, opaque: Opaque | None = None) -> Recording | None:
         finally:
             touched = not recorder.withdraw_placeholders()
             touched = note.restore() or touched
-        if graph is not None:
+        if graph is not None and recorder.given_up is None:
             return None if touched else Recording(root, graph, recorder.runs)
-        failed = recorder.failed
+        failed = recorder.given_up or recorder.failed
         if opaque is None or failed is root or is_opaque(failed, opaque):
             return None
         # The same is assumed of other modules of the class. A Sequential fails by its children.
@@ -113,6 +128,7 @@ class _Recorder(Tracer):
         self.proxy_buffer_attributes = True
         self.runs: list[Run] = []
         self.failed: Any = None
+        self.given_up: Any = None  # the module whose forward needs a value
         self._opaque = opaque
         self._stack: list[Run] = []
         self._placeholders: list[tuple[Module, str, Any, Proxy]] = []
@@ -135,6 +151,23 @@ class _Recorder(Tracer):
                     self._placeholders.append((module, name, value, proxy))
                     module.__dict__[name] = proxy
         return result
+
+    def proxy(self, node: Node) -> Proxy:
+        return Placeholder(node, self)
+
+    def give_up(self, reason: str) -> NoReturn:
+        """Ends the recording; forward may catch the error and go on, but to no avail."""
+        self.given_up = self.given_up or self._stack[-1].module
+        raise torch.fx.proxy.TraceError(f"{reason}, which depends on a value")
+
+    def to_bool(self, obj: Proxy) -> bool:
+        self.give_up("a branch is taken")
+
+    def iter(self, obj: Proxy) -> Any:
+        self.give_up("a loop is run")
+
+    def keys(self, obj: Proxy) -> Any:
+        self.give_up("keys are read")
 
     def withdraw_placeholders(self) -> bool:
         """Puts the attributes back, and says whether forward had left them alone."""

@@ -1,6 +1,7 @@
 """A new forward for a module: its class, but for forward, and pickled and copied as that."""
 
 import copyreg
+import functools
 import importlib
 import linecache
 import types
@@ -14,15 +15,16 @@ from torchconv.fusion._callers import REWRITTEN, original_class
 from torchconv.fusion._group import GROUP
 from torchconv.fusion._record import Module
 
-# Names in the text of that forward: its base, the graph's code, and the function that chooses.
-_CLASS, _FUSED, _RUN = (f"_torchconv_{name}" for name in ("class", "fused", "run"))
-
 
 class Code(NamedTuple):
-    """A forward as text, and what its global names mean."""
+    """A forward as text, and what its global names mean.
+
+    ``has_convolution`` tells whether a chain begins inside, with a convolution that the module has.
+    """
 
     text: str
     names: dict[str, Any]
+    has_convolution: bool
 
 
 def can_be_rewritten(module: Module) -> bool:
@@ -58,30 +60,28 @@ def rewritten(cls: type[Module], graph: Graph, has_convolution: bool) -> type[Mo
         node.type = None  # annotations may name what cannot be pickled
     code = graph.python_code("self")
     names = {name: value for name, value in code.globals.items() if name in code.src}
-    inputs = ", ".join(node.target for node in graph.nodes if node.op == "placeholder")
-    return _subclass(cls, Code(_guarded(code.src, inputs, has_convolution), names))
+    return _subclass(cls, Code(code.src, names, has_convolution))
 
 
-def _guarded(text: str, inputs: str, has_convolution: bool) -> str:
-    """The forward under another name, and one that calls it, or the class's own, for its group."""
-    text = text.replace("def forward(", f"def {_FUSED}(", 1)
-    call = f"{_RUN}(self, {_FUSED}, {_CLASS}, {has_convolution}, {inputs})"
-    return f"{text.rstrip()}\n\ndef forward(self, {inputs}):\n    return {call}\n"
+def _forward(cls: type[Module], fused: Any, has_convolution: bool) -> Any:
+    """A forward that calls the fused one, or the class's own, as the module's group decides."""
 
+    @functools.wraps(cls.forward)
+    def forward(self: Module, *args: Any, **kwargs: Any) -> Any:
+        group = self.__dict__.get(GROUP)  # a new object of the class has none
+        original: Any = cls.forward
+        if group is None:
+            return original(self, *args, **kwargs)
+        return group.run(self, fused, original, has_convolution, *args, **kwargs)
 
-def _run(module: Module, fused: Any, cls: type[Module], has_convolution: bool, *inputs: Any) -> Any:
-    group = module.__dict__.get(GROUP)  # a new object of the class has none
-    original: Any = cls.forward
-    if group is None:
-        return original(module, *inputs)
-    return group.run(module, fused, original, has_convolution, *inputs)
+    return forward
 
 
 def _subclass(cls: type[Module], code: Code) -> type[Module]:
     file = f"<torchconv.fuse {cls.__module__}.{cls.__qualname__} {hash(code.text):x}>"
     lines = code.text.splitlines(keepends=True)
     linecache.cache[file] = len(code.text), None, lines, file  # for tracebacks
-    names = {**code.names, _CLASS: cls, _RUN: _run}
+    names = dict(code.names)
     exec(compile(code.text, file, "exec"), names)
 
     def reduce(self: Module, protocol: Any) -> Any:
@@ -91,7 +91,8 @@ def _subclass(cls: type[Module], code: Code) -> type[Module]:
         _, arguments, *rest = reduced  # copyreg.__newobj__, (class, ...), state, ...
         modules = {k: v.__name__ for k, v in code.names.items() if isinstance(v, types.ModuleType)}
         others = {k: v for k, v in code.names.items() if k not in modules}
-        return _restored, (cls, code.text, modules, others, *arguments[1:]), *rest
+        state = (cls, code.text, modules, others, code.has_convolution)
+        return _restored, (*state, *arguments[1:]), *rest
 
     make: Any = type(cls)
     fused: type[Module] = make(
@@ -103,16 +104,17 @@ def _subclass(cls: type[Module], code: Code) -> type[Module]:
             "__qualname__": cls.__qualname__,
             "__reduce_ex__": reduce,
             REWRITTEN: True,
-            "forward": names["forward"],
+            "forward": _forward(cls, names["forward"], code.has_convolution),
         },
     )
     return fused
 
 
 def _restored(
-    cls: type[Module], text: str, modules: dict[str, str], others: dict[str, Any], *arguments: Any
-) -> Module:
+    cls: type[Module], text: str, modules: dict[str, str], others: dict[str, Any],
+    has_convolution: bool, *arguments: Any,
+) -> Module:  # fmt: skip
     """An instance without attributes, for copy and pickle."""
     imported = {name: importlib.import_module(module) for name, module in modules.items()}
-    fused = _subclass(cls, Code(text, {**imported, **others}))
+    fused = _subclass(cls, Code(text, {**imported, **others}, has_convolution))
     return fused.__new__(fused, *arguments)

@@ -13,12 +13,15 @@ class Note:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._attributes = [(module, dict(module.__dict__)) for module in model.modules()]
-        self._contents = [
-            (value, _contents(value))
-            for _, attributes in self._attributes
-            for value in attributes.values()
-            if isinstance(value, list | dict | set)
-        ]
+        self._contents: list[tuple[Any, list[Any]]] = []
+        noted: set[int] = set()
+        values = [value for _, attributes in self._attributes for value in attributes.values()]
+        while values:
+            value = values.pop()
+            if isinstance(value, list | dict | set) and id(value) not in noted:
+                noted.add(id(value))
+                self._contents.append((value, _contents(value)))
+                values += value.values() if isinstance(value, dict) else value
         self._random = random.getstate()
         self._torch = torch.get_rng_state()
         # Read only where it is in use: torchconv does not need NumPy.

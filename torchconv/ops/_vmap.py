@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from torchconv._torch import tree_map
+from torchconv._torch import is_known_true, tree_map
 
 
 def in_front(x: Tensor, place: int | None, size: int) -> Tensor:
@@ -59,7 +59,7 @@ def with_no_items(vmap: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(vmap)
     def call(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        if info.batch_size > 0:
+        if not is_known_true(info.batch_size == 0):
             return vmap(info, in_dims, *args)
 
         def one(arg: Any, place: Any) -> Any:

@@ -1,0 +1,75 @@
+"""What stands for a tensor while ``torch.fx`` records a forward.
+
+torch's own placeholder records ``x += 1`` as ``x + 1``, which leaves other names of the tensor
+alone. It also answers questions about its value by errors or texts on which a forward may act.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from torch.fx import Node, Proxy
+from torch.fx.proxy import Attribute
+
+_OWN = ("tracer", "node", "root", "attr", "_node")  # attributes of torch's classes
+_IN_PLACE = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand",
+             "ior", "ixor", "ilshift", "irshift")  # fmt: skip
+_UNKNOWN = ("__float__", "__int__", "__complex__", "__index__", "__len__", "__contains__",
+            "__format__", "__str__", "__setitem__", "__delitem__")  # fmt: skip
+
+
+class _Recorded:
+    """The methods of both classes below."""
+
+    tracer: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return PlaceholderAttribute(self, name)  # type: ignore[arg-type]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _OWN:
+            self.tracer.give_up(f"the attribute {name} is set")
+        object.__setattr__(self, name, value)
+
+
+def _in_place(name: str) -> Callable[[Any, Any], Any]:
+    """A function of this module, since torch.fx would write operator.iadd as ``a += b``.
+
+    That would give a number a new meaning under its old name.
+    """
+    compute = getattr(operator, name)
+
+    def function(a: Any, b: Any) -> Any:
+        return compute(a, b)
+
+    function.__name__ = function.__qualname__ = name
+    globals()[name] = function  # where torch.fx and pickle look for it
+
+    def method(self: Any, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return method
+
+
+def _unknown(name: str) -> Callable[..., Any]:
+    def method(self: Any, *_: Any) -> Any:
+        self.tracer.give_up(f"{name} is called")
+
+    return method
+
+
+for _name in _IN_PLACE:
+    setattr(_Recorded, f"__{_name}__", _in_place(_name))
+for _name in _UNKNOWN:
+    setattr(_Recorded, _name, _unknown(_name))
+
+
+class Placeholder(_Recorded, Proxy):
+    """The result of a node."""
+
+    def __init__(self, node: Node, tracer: Any) -> None:
+        Proxy.__init__(self, node, tracer)
+
+
+class PlaceholderAttribute(_Recorded, Attribute):
+    """An attribute of a placeholder, or a method of it that is not called yet."""
