@@ -17,8 +17,12 @@ inline Activation check_activation(const char* op, const std::optional<std::stri
   return *name == "relu" ? Activation::kRelu : Activation::kSigmoid;
 }
 
-inline constexpr PoolNames kBlockPoolNames{"the convolution's output", "pool", "pool_stride",
-                                           "pool_padding", "pool_dilation"};
+inline constexpr PoolNames kBlockPoolNames{"the convolution's output",
+                                           "the dilated window of pool",
+                                           "pool",
+                                           "pool.stride",
+                                           "pool.padding",
+                                           "pool.dilation"};
 
 template <class Int>
 struct ConvGeometry {

@@ -14,11 +14,12 @@ struct PoolWindow {
   bool ceil_mode;
 };
 
-/// Names of the pooled tensor and of the window's arguments in error messages.
+/// Names of the pooled tensor, the window and its arguments in error messages.
 struct PoolNames {
-  const char *x, *kernel_size, *stride, *padding, *dilation;
+  const char *x, *window, *kernel_size, *stride, *padding, *dilation;
 };
-inline constexpr PoolNames kPoolNames{"x", "kernel_size", "stride", "padding", "dilation"};
+inline constexpr PoolNames kPoolNames{
+    "x", "the dilated window", "kernel_size", "stride", "padding", "dilation"};
 
 inline int64_t min_of(int64_t a, int64_t b) { return std::min(a, b); }
 inline c10::SymInt min_of(const c10::SymInt& a, const c10::SymInt& b) { return a.min(b); }
@@ -31,16 +32,16 @@ Int pool_output_size(const char* op, const Int& in, const PoolWindow<Int>& windo
   const Int &stride = window.stride[dim], &pad = window.padding[dim];
   const Int extent =
       checked_add(op, checked_mul(op, window.kernel_size[dim] - 1, window.dilation[dim]), Int(1));
-  TORCHCONV_EXPECT(is_at_least(extent / 2, pad), op, pad, names.padding,
-                   " to be at most half of the dilated kernel, ", extent / 2);
+  TORCHCONV_EXPECT(is_at_least(extent / 2, pad), op, pad, names.padding, " to be at most half of ",
+                   names.window, ", ", extent / 2);
   const Int padded = checked_add(op, in, checked_mul(op, pad, Int(2)));
   const Int reach = window.ceil_mode ? checked_add(op, padded, stride - 1) : padded;
-  TORCHCONV_EXPECT(is_at_least(reach, extent), op, extent,
-                   "the dilated kernel to fit into the padded input of ", padded);
+  TORCHCONV_EXPECT(is_at_least(reach, extent), op, extent, names.window,
+                   " to fit into the padded size ", padded, " of ", names.x);
   Int out = (reach - extent) / stride + 1;
   if (window.ceil_mode) out = min_of(out, (in + pad - 1) / stride + 1);
-  TORCHCONV_EXPECT(is_at_least(out, Int(1)), op, extent,
-                   "the dilated kernel to fit into the padded input of ", padded);
+  TORCHCONV_EXPECT(is_at_least(out, Int(1)), op, extent, names.window,
+                   " to fit into the padded size ", padded, " of ", names.x);
   return out;
 }
 

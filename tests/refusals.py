@@ -251,7 +251,7 @@ CASES = {
     ),
     "max_pool2d padding too large": (
         lambda to: torchconv.max_pool2d(to(x()), 3, padding=2),
-        "max_pool2d: expected padding to be at most half of the dilated kernel, 1, but got 2",
+        "max_pool2d: expected padding to be at most half of the dilated window, 1, but got 2",
     ),
     "max_pool2d dilation zero": (
         lambda to: torchconv.max_pool2d(to(x()), 2, dilation=(0, 1)),
@@ -259,20 +259,20 @@ CASES = {
     ),
     "max_pool2d kernel over input": (
         lambda to: torchconv.max_pool2d(to(x()), 9),
-        "max_pool2d: expected the dilated kernel to fit into the padded input of 8, but got 9",
+        "max_pool2d: expected the dilated window to fit into the padded size 8 of x, but got 9",
     ),
     "max_pool2d ceil kernel over input": (
         lambda to: torchconv.max_pool2d(to(x()), 19, stride=2, ceil_mode=True),
-        "max_pool2d: expected the dilated kernel to fit into the padded input of 8, but got 19",
+        "max_pool2d: expected the dilated window to fit into the padded size 8 of x, but got 19",
     ),
     "conv2d_act_pool window": (
         lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=PoolWindow(2, stride=0)),
-        "conv2d_act_pool: expected pool_stride to be positive, but got [0, 0]",
+        "conv2d_act_pool: expected pool.stride to be positive, but got [0, 0]",
     ),
     "conv2d_act_pool window padding": (
         lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=PoolWindow(2, padding=2)),
-        "conv2d_act_pool: expected pool_padding to be at most half of the dilated kernel, 1, "
-        "but got 2",
+        "conv2d_act_pool: expected pool.padding to be at most half of the dilated window of "
+        "pool, 1, but got 2",
     ),
     "conv2d_act_pool window length": (
         lambda to: torchconv.conv2d_act_pool(to(x()), to(w()), pool=(2, 2, 2)),

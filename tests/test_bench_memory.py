@@ -103,6 +103,24 @@ def test_rows_are_chosen(capsys, monkeypatch):
         assert f"unrecognized arguments: {option}" in capsys.readouterr().err
 
 
+def test_an_interruption_keeps_finished_rows(here, monkeypatch, tmp_path, capsys):
+    ask, asked = memory._ask, []
+
+    def interrupted(request):
+        asked.append(request)
+        if len(asked) > 3:  # a request for each side
+            raise KeyboardInterrupt
+        return ask(request)
+
+    monkeypatch.setattr(memory, "_ask", interrupted)
+    path = tmp_path / "saved.json"
+    assert bench("--table", "lenet", "--batch", "2,3", "--save", path) == 1
+    assert len(json.loads(path.read_text())["rows"]) == 1
+    out, error = capsys.readouterr()
+    assert "interrupted: the last rows are missing" in out
+    assert "Traceback" not in error
+
+
 # ---- what counts -------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from bench_program import each_output, program
+from bench_program import each_output, output_path, program
 
 from torchconv.bench import cli, targets
 
@@ -173,6 +173,26 @@ def test_one_file_for_two_options_is_refused(bench, tmp_path, capsys):
     assert capsys.readouterr().err == f"{sentence} {str(tmp_path / 'link')!r}\n"
     assert bench.runs == 0
     assert bench(save="/dev/null", markdown="/dev/null") == 0
+
+
+@pytest.mark.parametrize("option", ["plot", "markdown"])
+def test_the_file_of_old_times_is_no_output(option, bench, tmp_path, capsys):
+    path = output_path(tmp_path, "old")
+    assert bench(save=path) == 0
+    saved = path.read_bytes()
+    assert bench(compare=path, **{option: path}) == 2
+    assert f"--{option}: expected another file than that of --compare" in capsys.readouterr().err
+    assert path.read_bytes() == saved
+    assert bench(compare=path, save=path) == 0  # new times for old ones
+
+
+def test_a_page_does_not_go_into_a_file_of_times(bench, tmp_path, capsys):
+    path = tmp_path / "times"
+    assert bench(save=path) == 0
+    saved = path.read_bytes()
+    assert bench(markdown=path) == 2
+    assert "holds JSON, not Markdown" in capsys.readouterr().err
+    assert path.read_bytes() == saved
 
 
 HEAD = '{"format": "torchconv.bench 1", "machine": {}, "rows": '

@@ -213,7 +213,10 @@ def test_keeps_a_byte_for_each_element(activation):
     ("arguments", "sentence"),
     [
         ({"activation": "tanh"}, "activation to be 'relu', 'sigmoid' or None, but got 'tanh'"),
-        ({"pool": 9}, "the dilated kernel to fit into the padded input of 8"),
+        (
+            {"pool": 9},
+            "the dilated window of pool to fit into the padded size 8 of the convolution's output",
+        ),
         ({"pool": PoolWindow(2, 0)}, "stride to be positive"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import math
 
+INTERRUPTED = "interrupted: the last rows are missing"
 LAYOUT_NAMES = {"contiguous": "NCHW", "channels_last": "NHWC"}
 
 

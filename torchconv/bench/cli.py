@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace, given: list[str]) -> int:
     measured = _memory if arguments.operator == "memory" else _times
     report = measured(arguments, layouts)
     report.command = shlex.join(["python", "-m", "torchconv.bench", *given])
-    failed = any(row.failure for row in report.rows) or getattr(report, "interrupted", False)
+    failed = any(row.failure for row in report.rows) or report.interrupted
     return 0 if _write(arguments, given, report) and not failed else 1
 
 
@@ -64,7 +64,7 @@ def _memory(arguments: argparse.Namespace, layouts: list[str]) -> MemoryReport:
     """Measures memory, in processes that set their own number of threads."""
     options = MemoryOptions(arguments.dtype, layouts, arguments.threads)
     report = MemoryReport("", machine("cpu", options.threads), options)
-    report.rows += jobs.done(jobs.memory_jobs(arguments, options))
+    report.interrupted = not jobs.fill(report.rows, jobs.memory_jobs(arguments, options))
     return report
 
 
@@ -112,11 +112,8 @@ def _timed(
     report = Report(arguments.operator, "", about, options, peak)
     if copies:
         report.copy = copy_bandwidth(options.seconds)
-    try:
-        for row in jobs.done(asked):
-            report.rows.append(row)
-    except KeyboardInterrupt:  # what there is may have taken long
-        report.interrupted = True
+    report.interrupted = not jobs.fill(report.rows, asked)
+    if report.interrupted:
         return report
     if counts:  # once more: other programs make it lower, nothing makes it higher
         report.peak = max(peak, fma_peak(options.dtype, options.threads))

@@ -103,9 +103,14 @@ def read_page(path: Path) -> str:
 
     Raises:
         OSError: If it cannot be read.
-        UnicodeDecodeError: If it is not in UTF-8.
+        ValueError: If it is not in UTF-8, or holds JSON.
     """
-    return "" if is_stream(path) or not path.exists() else path.read_bytes().decode("utf-8")
+    if is_stream(path) or not path.exists():
+        return ""
+    page = path.read_bytes().decode("utf-8")
+    if page.startswith("{"):
+        raise ValueError("the file holds JSON, not Markdown")
+    return page
 
 
 def page_with(path: Path, title: str, report: AnyReport, sentence: str) -> str:

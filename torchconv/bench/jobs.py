@@ -32,6 +32,16 @@ def done(jobs: list[Job[Found]]) -> Iterator[Found]:
             yield job()
 
 
+def fill(rows: list[Found], jobs: list[Job[Found]]) -> bool:
+    """Adds the rows of all jobs, which may take long; False if an interrupt ended them early."""
+    try:
+        for row in done(jobs):
+            rows.append(row)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
 def operator_jobs(
     arguments: argparse.Namespace, options: Options, peers: list[str], stack: ExitStack
 ) -> list[Job[Row]]:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from torchconv.bench.cells import LAYOUT_NAMES, megabytes, ratio_text
+from torchconv.bench.cells import INTERRUPTED, LAYOUT_NAMES, megabytes, ratio_text
 from torchconv.bench.errors import optional
 from torchconv.bench.memory import SIDES, MemoryOptions, MemoryRow
 from torchconv.bench.results import geometric_mean
@@ -41,6 +41,7 @@ class MemoryReport:
     machine: dict[str, Any]
     options: MemoryOptions
     rows: list[MemoryRow] = field(default_factory=list)
+    interrupted: bool = False  # so that rows are missing at the end
 
     def content(self) -> dict[str, Any]:
         """What was measured, for JSON."""
@@ -78,6 +79,8 @@ class MemoryReport:
             lines.append(NO_PEAK)
         elif not all(one.reset for one in found):
             lines.append(NO_RESET)
+        if self.interrupted:
+            lines.append(INTERRUPTED)
         return "\n".join(lines)
 
     def _summary_of(self, what: str) -> list[str]:

@@ -20,6 +20,8 @@ def probe(arguments: argparse.Namespace) -> None:
         UsageError: For the first file that cannot be written, or that two options name.
     """
     named: dict[str, str] = {}  # an option by the file that it names
+    if (old := getattr(arguments, "compare", None)) is not None:
+        named[os.path.realpath(old)] = "compare"
     for name in ("save", "plot", "markdown"):
         path: Path | None = getattr(arguments, name, None)
         if path is None:
@@ -32,7 +34,7 @@ def probe(arguments: argparse.Namespace) -> None:
             raise UsageError(_complaint(name, path, error)) from None
         if not targets.is_stream(path):
             other = named.setdefault(os.path.realpath(path), name)
-            if other != name:
+            if other != name and (other, name) != ("compare", "save"):  # new times for old ones
                 raise UsageError(
                     f"--{name}: expected another file than that of --{other}, but got {str(path)!r}"
                 )

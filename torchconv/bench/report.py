@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchconv.bench.calls import Options
-from torchconv.bench.cells import LAYOUT_NAMES, milliseconds, ratio_text, scientific
+from torchconv.bench.cells import INTERRUPTED, LAYOUT_NAMES, milliseconds, ratio_text, scientific
 from torchconv.bench.errors import optional
 from torchconv.bench.huge_pages import SIDE as WITH_THP
 from torchconv.bench.results import STEPS, Row, geometric_mean, worst
@@ -157,7 +157,7 @@ class Report:
             lines += [f"{row.label} ({row.shape}): {note}" for note in row.notes]
         lines += [f"--compare: {text}" for text in (*self._unmatched(), *self.old_differs)]
         if self.interrupted:
-            lines.append("interrupted: the last rows are missing")
+            lines.append(INTERRUPTED)
         return "\n".join(lines)
 
     def _unmatched(self) -> list[str]:

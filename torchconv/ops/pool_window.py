@@ -30,7 +30,7 @@ class PoolWindow(NamedTuple):
 
 # Names of the window's size, stride, padding and dilation in error messages.
 POOL_NAMES = ("kernel_size", "stride", "padding", "dilation")
-BLOCK_POOL_NAMES = ("pool", "pool_stride", "pool_padding", "pool_dilation")
+BLOCK_POOL_NAMES = ("pool", "pool.stride", "pool.padding", "pool.dilation")
 
 
 def window_arguments(
@@ -63,7 +63,7 @@ def check_window(op: str, pool: Any) -> None:
         raise ValueError(str(error)) from None
     given = (kernel_size, stride, padding, dilation)
     for name, values in zip(BLOCK_POOL_NAMES, given, strict=True):
-        least = 0 if name == "pool_padding" else 1
+        least = 0 if name == "pool.padding" else 1
         if len(values) != 2 or min(values) < least:
             kind = "non-negative" if least == 0 else "positive"
             raise ValueError(
@@ -74,7 +74,7 @@ def check_window(op: str, pool: Any) -> None:
         most = ((size - 1) * spread + 1) // 2
         if amount > most:
             raise ValueError(
-                f"{op}: expected pool_padding to be at most half of the dilated kernel, {most}, "
+                f"{op}: expected pool.padding to be at most half of the dilated window, {most}, "
                 f"but got {amount}"
             )
 
