@@ -13,6 +13,7 @@ import pytest
 import torch
 from fused_parts import ChainLayers, TailInChild, block_of, images, wrap_forward
 from fusible import Children, Layers, Tutorial, conv, plain
+from processes import python
 from torch.nn import functional
 
 import torchconv
@@ -216,6 +217,7 @@ def test_a_chain_over_several_modules_goes_back_as_a_whole():
 
 SOURCE = """
 import torch
+from processes import python
 from torch.nn import functional
 
 class Net(torch.nn.Module):
@@ -261,6 +263,66 @@ def test_a_model_saved_while_a_method_is_replaced(monkeypatch):
     monkeypatch.setattr(Base, "activated", lambda self, x: x.tanh())
     loaded = pickle.loads(pickle.dumps(fused))
     torch.testing.assert_close(loaded(x), torchconv.unfuse(fused)(x))
+
+
+# A class with attributes of all kinds, of which some change with each call.
+ATTRIBUTES = """
+import pickle, sys, torch, torchconv
+from math import ceil
+
+class Words(dict):
+    __getattr__ = dict.__getitem__
+
+class Net(torch.nn.Module):
+    words, cache, calls, made = Words(size=2), {}, 0, None
+    names = {torch.relu: "relu", frozenset("abcdef"): frozenset({torch.relu, torch.tanh})}
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()
+        self.pool = torch.nn.MaxPool2d(2)
+
+    def forward(self, x):
+        Net.calls += 1
+        Net.made = object()
+        self.cache[len(self.cache)] = self.names
+        return self.pool(self.act(self.tested(self.conv(x)))).flatten(ceil(self.words.size / 2))
+
+    def tested(self, x, names=frozenset({"a", "b", "c"}), act=torch.relu, seen={}):
+        if "d" in {"a", "b", "c"}:
+            return act(x)
+        return x
+
+def flatten(items):
+    return 0
+
+def is_intact(model):
+    return model.conv._torchconv_fusion.is_intact()
+"""
+SAVE = (
+    ATTRIBUTES
+    + """
+model = torchconv.fuse(Net())
+saved = pickle.dumps(model)
+model(torch.ones(1, 3, 8, 8))
+assert is_intact(model)
+assert is_intact(pickle.loads(saved)) and is_intact(pickle.loads(pickle.dumps(model)))
+def flatten(items):
+    return 1
+assert is_intact(model)
+targets = {node.target for node in torch.fx.symbolic_trace(model).graph.nodes}
+assert torchconv.conv2d_act_pool in targets, targets
+print(saved.hex())
+"""
+)
+
+
+def test_what_does_not_count_as_a_change():
+    saved = python(SAVE, PYTHONHASHSEED="1")
+    assert saved.returncode == 0, saved.stderr
+    load = ATTRIBUTES + "print(is_intact(pickle.loads(bytes.fromhex(sys.stdin.read()))))"
+    loaded = python(load, PYTHONHASHSEED="2", stdin=saved.stdout)
+    assert loaded.stdout == "True\n", loaded.stderr
 
 
 class Watching(torch.Tensor):

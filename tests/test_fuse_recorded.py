@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy
 import pytest
 import torch
 from fused_parts import block_of, images
@@ -83,8 +84,50 @@ class Labelling(Tail):
         return y
 
 
+class Unpacking(Tail):
+    def forward(self, x):
+        n, channels, *_ = x.shape
+        first, second = torch.split(x, 1, dim=0)
+        return self.tail(x).view(n, -1) + (first - second).sum() * channels
+
+
+class Extending(Tail):
+    """A list that a size extends in place."""
+
+    def forward(self, x):
+        y = self.tail(x)
+        same = sizes = [2, 3]
+        sizes += y.shape[2:]
+        return y * len(same)
+
+
+class InASet(Tail):
+    def forward(self, x):
+        y = self.tail(x)
+        return y if y.dim() in {3, 4} else y * 0
+
+
+class Representing(Tail):
+    def forward(self, x):
+        torch._assert(x.shape[1] == 3, f"{x.shape=}")
+        return self.tail(x)
+
+
+class Products(Tail):
+    """As in lectures on LeNet."""
+
+    def forward(self, x):
+        y = self.tail(x)
+        return y.view(-1, numpy.prod(y.shape[1:]))
+
+
 # A model, its arguments, and whether it has a block.
 MODELS = {
+    "values unpacked": (Unpacking, lambda: (images(),), False),
+    "a list extended by a size": (Extending, lambda: (images(),), False),
+    "a size in a set": (InASet, lambda: (images(),), False),
+    "repr of a size": (Representing, lambda: (images(),), False),
+    "NumPy's product of sizes": (Products, lambda: (images(),), False),
     "augmented assignment": (Augmented, lambda: (images(),), True),
     "None for a tensor": (Optional, lambda: (images(), None), True),
     "a list of tensors": (Listed, lambda: ([images()],), True),
@@ -105,6 +148,27 @@ def test_what_a_graph_does_not_tell(make, arguments, is_fused):
     torch.testing.assert_close(found[0][0], found[1][0])
     assert vars(found[0][0]).keys() - {"_torchconv_fused_by"} == vars(found[1][0]).keys()
     torch.testing.assert_close(pickle.loads(pickle.dumps(fused))(*arguments()), found[1][0])
+
+
+class TwoHalves(Tail):
+    def forward(self, x, original):
+        first, second = torch.split(x, 1)
+        return self.tail(first + second) + original
+
+
+def test_errors_are_those_of_the_forward():
+    model = TwoHalves(torch.nn)
+    fused, x = torchconv.fuse(copy.deepcopy(model)), images().float()
+    assert block_of(fused) is not None
+    one = torch.ones(1)
+    torch.testing.assert_close(fused(x, original=one), model(x, original=one))
+    for arguments in [(x[:1], one), (torch.cat([x, x]), one), (), (x, one, one)]:
+        texts = []
+        for each in (model, fused):
+            with pytest.raises((ValueError, TypeError)) as error:
+                each(*arguments)
+            texts.append(f"{error.type} {error.value}")
+        assert texts[0] == texts[1]
 
 
 def test_no_placeholder_is_left_in_a_container():

@@ -46,17 +46,18 @@ def fuse(model: _Model) -> _Model:
     part of a chain. For the classes that call a chain or a part of it, it checks ``forward`` and
     the methods and functions that ``forward`` calls. If any check fails, or an input of a traced
     forward is no plain tensor, the layers compute separately, as if nothing had been fused. So do
-    those of a saved model that is loaded by another version of Python, or after a change of its
-    classes.
+    those of a saved model that is loaded by another version of Python, with ``-O``, or after a
+    change of its classes.
 
     Not noticed are a new ``forward`` or method on an object that calls a whole chain, and, in a
     compiled graph, hooks that are added before ``torch.compiler.reset()``. Function modes, dispatch
     modes and profilers see the block as one operator.
 
     A forward that cannot be traced is left as it is, with the chains that it takes part in. Causes
-    are control flow on tensors or on ``self.training``, default arguments, random numbers, changed
-    attributes, and ``torch.no_grad()`` or autocast inside. The modules that it calls are traced
-    separately. No new forward is made where a dtype or device is a constant in the graph.
+    are control flow on tensors or on ``self.training``, numbers and texts made of values, default
+    arguments, random numbers, changed attributes, and ``torch.no_grad()`` or autocast inside. The
+    modules that it calls are traced separately. No new forward is made where a dtype or device is a
+    constant in the graph. What else a forward does, such as printing, happens in :func:`fuse`.
 
     Call :func:`unfuse` before calling layers outside the traced forwards: ``model.features[0](x)``,
     a method, a layer copied by ``copy.copy``, ``checkpoint_sequential``. Such a call computes the

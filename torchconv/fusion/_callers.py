@@ -1,12 +1,14 @@
 """The code that calls a chain: ``forward`` of a class, and what it looks up on its way."""
 
+import dis
 import hashlib
-import inspect
 from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import torch
+
+from torchconv._torch import without_fx_tracing
 
 Module = torch.nn.Module
 REWRITTEN = "_rewritten_by_fuse"  # in the namespace of a class with another forward
@@ -43,21 +45,20 @@ def entries_of_forward(cls: type[Module]) -> list[Entry]:
     entries = {(id(base), name): Entry(base, name, base.get(name, _ABSENT))
                for base in bases for name in _CALLS}  # fmt: skip
     names, seen = {"forward"}, set[str]()
-    functions: list[FunctionType] = []
-    while names or functions:
-        for name in names - seen:
-            if any(name in base for base in bases):
+    while new := names - seen:
+        seen |= new
+        functions: list[FunctionType] = []
+        for name in new:
+            if any(_is_code(base.get(name)) for base in bases):
                 for base in bases:
                     value = base.get(name, _ABSENT)
                     entries[id(base), name] = Entry(base, name, value)
                     functions += _functions(value)
-        seen |= names
-        names = set()
         while functions:
             function = functions.pop()
+            names |= _attributes(function.__code__)
             namespace = function.__globals__
-            for name in _names(function.__code__):
-                names.add(name)
+            for name in _globals(function.__code__):
                 value = namespace.get(name)
                 is_new = (id(namespace), name) not in entries
                 if is_new and isinstance(value, FunctionType | BuiltinFunctionType):
@@ -68,8 +69,9 @@ def entries_of_forward(cls: type[Module]) -> list[Entry]:
 
 def are_unchanged(entries: list[Entry]) -> bool:
     """Whether all names mean what they should mean."""
-    for namespace, name, value in entries:  # noqa: SIM110, since all() is slower
-        if namespace.get(name, _ABSENT) is not value:
+    for namespace, name, value in entries:
+        found = namespace.get(name, _ABSENT)
+        if found is not value and without_fx_tracing(found) is not value:
             return False
     return True
 
@@ -80,13 +82,19 @@ def code_hash(cls: type[Module]) -> str:
     return hashlib.sha256(repr(sorted(content, key=repr)).encode()).hexdigest()
 
 
+def _is_code(value: Any) -> bool:
+    """Whether an attribute of a class is called or computed; other values count as constants."""
+    return callable(value) or isinstance(value, property | classmethod | staticmethod)
+
+
 def _functions(value: Any) -> Iterator[FunctionType]:
     """The functions of Python behind a function, method or property; none of torch."""
     if isinstance(value, property):
         for part in (value.fget, value.fset):
             yield from _functions(part)
         return
-    value = getattr(value, "__func__", value)  # of a classmethod or staticmethod
+    if isinstance(value, classmethod | staticmethod):
+        value = value.__func__
     while isinstance(value, FunctionType):
         if f"{value.__module__}.".startswith("torch."):
             return
@@ -94,31 +102,56 @@ def _functions(value: Any) -> Iterator[FunctionType]:
         value = getattr(value, "__wrapped__", None)
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    """What code may look up: its global names, attributes, and strings that could be either."""
-    yield from code.co_names
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function, and of functions inside it."""
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
-        elif isinstance(constant, str) and constant.isidentifier():
-            yield constant
+            yield from _codes(constant)
+
+
+def _globals(code: CodeType) -> set[str]:
+    """The global names that code looks up."""
+    return {
+        instruction.argval
+        for one in _codes(code)
+        for instruction in dis.get_instructions(one)
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+
+
+def _attributes(code: CodeType) -> set[str]:
+    """The attributes that code may look up: by a name, or by a text for ``getattr``."""
+    texts = {
+        constant for one in _codes(code) for constant in one.co_consts if isinstance(constant, str)
+    }
+    return {name for one in _codes(code) for name in one.co_names} | texts
 
 
 def _content(value: Any) -> Any:
     """What a value does, without addresses and the places of its lines; sets in a fixed order."""
     if isinstance(value, CodeType):
         return value.co_code, value.co_names, value.co_varnames, _content(value.co_consts)
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple):
         return [_content(item) for item in value]
-    if isinstance(value, dict):
-        return [(name, _content(item)) for name, item in value.items()]
     if isinstance(value, frozenset):
-        return sorted(map(repr, value))
-    functions = list(_functions(value))
-    if functions:
-        return [(f.__qualname__, _content((f.__code__, f.__defaults__, f.__kwdefaults__)))
-                for f in functions]  # fmt: skip
+        return sorted((_content(item) for item in value), key=repr)
+    if isinstance(value, property | classmethod | staticmethod | FunctionType):
+        return [_signed_code(function) for function in _functions(value)] or _name(value)
     if isinstance(value, str | bytes | int | float | complex | None):
         return repr(value)
-    name = getattr(inspect.unwrap(value) if callable(value) else value, "__qualname__", "")
-    return f"{getattr(value, '__module__', '')}.{name or type(value).__qualname__}"
+    return _name(value)
+
+
+def _signed_code(function: FunctionType) -> Any:
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    given = [_name(value) if callable(value) else _content(value) for value in defaults]
+    return function.__qualname__, _content(function.__code__), given
+
+
+def _name(value: Any) -> str:
+    """The full name of a function or class, or of the class of any other value."""
+    if isinstance(value, classmethod | staticmethod):
+        value = value.__func__
+    named = value if isinstance(value, type | FunctionType | BuiltinFunctionType) else type(value)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -108,7 +108,7 @@ class Group:
         return self._can_fuse(input) if held is None else held
 
     def run(
-        self, module: Module, fused: Any, original: Any, has_convolution: bool, *args: Any,
+        self, module: Module, fused: Any, original: Any, has_convolution: bool, /, *args: Any,
         **kwargs: Any,
     ) -> Any:  # fmt: skip
         """Calls a new forward or the original one, with one decision for all blocks inside.

@@ -163,9 +163,6 @@ class _Recorder(Tracer):
     def to_bool(self, obj: Proxy) -> bool:
         self.give_up("a branch is taken")
 
-    def iter(self, obj: Proxy) -> Any:
-        self.give_up("a loop is run")
-
     def keys(self, obj: Proxy) -> Any:
         self.give_up("keys are read")
 

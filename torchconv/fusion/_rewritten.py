@@ -83,6 +83,7 @@ def _subclass(cls: type[Module], code: Code) -> type[Module]:
     linecache.cache[file] = len(code.text), None, lines, file  # for tracebacks
     names = dict(code.names)
     exec(compile(code.text, file, "exec"), names)
+    names["forward"].__qualname__ = cls.forward.__qualname__  # for error messages
 
     def reduce(self: Module, protocol: Any) -> Any:
         reduced: Any = super(fused, self).__reduce_ex__(max(2, protocol))
