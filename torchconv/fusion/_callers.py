@@ -39,8 +39,10 @@ def entries_of_forward(cls: type[Module]) -> list[Entry]:
     """The methods that ``forward`` may call, in each class of the MRO, and its global functions.
 
     Found by the names in the code of ``forward``, and in that of what these names mean: methods of
-    any kind, properties, functions of Python and C. Code of torch is not searched.
+    any kind, properties, functions of Python and C. Only code of the class's own package and of the
+    packages of its bases is searched.
     """
+    packages = {_package(base) for base in cls.__mro__}
     bases = [vars(base) for base in cls.__mro__ if base not in (Module, object)]
     entries = {(id(base), name): Entry(base, name, base.get(name, _ABSENT))
                for base in bases for name in _CALLS}  # fmt: skip
@@ -56,6 +58,8 @@ def entries_of_forward(cls: type[Module]) -> list[Entry]:
                     functions += _functions(value)
         while functions:
             function = functions.pop()
+            if _package(function) not in packages:
+                continue
             names |= _attributes(function.__code__)
             namespace = function.__globals__
             for name in _globals(function.__code__):
@@ -95,11 +99,14 @@ def _functions(value: Any) -> Iterator[FunctionType]:
         return
     if isinstance(value, classmethod | staticmethod):
         value = value.__func__
-    while isinstance(value, FunctionType):
-        if f"{value.__module__}.".startswith("torch."):
-            return
+    while isinstance(value, FunctionType) and _package(value) != "torch":
         yield value
         value = getattr(value, "__wrapped__", None)
+
+
+def _package(defined: Any) -> str:
+    """The package in which a class or function is defined."""
+    return str(defined.__module__).partition(".")[0]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
