@@ -28,16 +28,22 @@ def probe(arguments: argparse.Namespace) -> None:
             continue
         try:
             targets.probe(path)
+            _check_name(named, name, path)
             if name == "markdown":
                 read_page(path)
         except (OSError, ValueError) as error:
             raise UsageError(_complaint(name, path, error)) from None
-        if not targets.is_stream(path):
-            other = named.setdefault(os.path.realpath(path), name)
-            if other != name and (other, name) != ("compare", "save"):  # new times for old ones
-                raise UsageError(
-                    f"--{name}: expected another file than that of --{other}, but got {str(path)!r}"
-                )
+
+
+def _check_name(named: dict[str, str], name: str, path: Path) -> None:
+    """Notes the file of an option, and refuses that of another; old times may make way for new."""
+    if targets.is_stream(path):
+        return
+    other = named.setdefault(os.path.realpath(path), name)
+    if other != name and (other, name) != ("compare", "save"):
+        raise UsageError(
+            f"--{name}: expected another file than that of --{other}, but got {str(path)!r}"
+        )
 
 
 def write_files(arguments: argparse.Namespace, makers: Makers, final: bool = True) -> list[str]:
