@@ -217,7 +217,6 @@ def test_a_chain_over_several_modules_goes_back_as_a_whole():
 
 SOURCE = """
 import torch
-from processes import python
 from torch.nn import functional
 
 class Net(torch.nn.Module):

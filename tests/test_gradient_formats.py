@@ -6,9 +6,11 @@ import warnings
 import distributed
 import pytest
 import torch
+from torch._prims_common import suggest_memory_format
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import torchconv
+from torchconv._torch import is_channels_last
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 # batch, in_channels, height, width, out_channels, kernel, groups
@@ -27,6 +29,24 @@ SHAPES = {
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 x_formats = pytest.mark.parametrize("x_format", FORMATS.values(), ids=FORMATS)
 weight_formats = pytest.mark.parametrize("weight_format", FORMATS.values(), ids=FORMATS)
+
+
+def laid_out_in_every_order(*sizes):
+    """Tensors of these sizes with their dimensions in memory in each of 24 orders."""
+    for order in itertools.permutations(range(4)):
+        x = torch.empty([sizes[dim] for dim in order])
+        yield x.permute([order.index(dim) for dim in range(4)])
+
+
+@pytest.mark.parametrize("sizes", itertools.product((1, 2), (1, 2, 3), (1, 3), (1, 2)))
+def test_formats_are_recognised_as_torch_does(sizes):
+    for dense in laid_out_in_every_order(*sizes):
+        for x in (dense, dense[:, :1], dense[..., :1], dense[:, :, :0]):
+            expected = suggest_memory_format(x) == torch.channels_last
+            assert is_channels_last(x) is expected
+            if x.numel():
+                meta = torchconv.max_pool2d(x.to("meta").as_strided(x.shape, x.stride()), 1)
+                assert meta.stride() == torchconv.max_pool2d(x, 1).stride()
 
 
 def operands(shape, x_format, weight_format, dtype=torch.float32):

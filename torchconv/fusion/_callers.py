@@ -1,4 +1,4 @@
-"""The code that calls a chain: ``forward`` of a class, and what it looks up on its way."""
+"""Finds the code that a class's ``forward`` runs, to notice when it changes."""
 
 import dis
 import hashlib
@@ -17,7 +17,7 @@ _ABSENT = object()
 
 
 class Entry(NamedTuple):
-    """A name in the namespace of a class or module, and what it should mean."""
+    """An attribute of a class or a global function, and its recorded value."""
 
     namespace: Mapping[str, Any]
     name: str
@@ -72,7 +72,7 @@ def entries_of_forward(cls: type[Module]) -> list[Entry]:
 
 
 def are_unchanged(entries: list[Entry]) -> bool:
-    """Whether all names mean what they should mean."""
+    """Whether every entry still has its recorded value."""
     for namespace, name, value in entries:
         found = namespace.get(name, _ABSENT)
         if found is not value and without_fx_tracing(found) is not value:

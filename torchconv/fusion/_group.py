@@ -71,7 +71,7 @@ class Group:
     ) -> None:
         self.convolutions, self.followers = list(convolutions), list(followers)
         self.left_out, self.functions = list(left_out), set(functions)
-        self.partial = [(module, original_class(module), _children(module)) for module in partial]
+        self.partial = [(module, _shared_class(module), _children(module)) for module in partial]
         self.callers = set(callers)
         self.number = next(_numbers)
         # Set by unfuse of the model or a part, or at loading if the code of a caller differs.
@@ -89,7 +89,7 @@ class Group:
             if is_changed(convolution) or not has_kernels(convolution):
                 return False
         for module, cls, children in self.partial:
-            if is_changed(module) or original_class(module) is not cls:
+            if is_changed(module) or _shared_class(module) is not cls:
                 return False
             if _children(module) != children:
                 return False
@@ -191,9 +191,12 @@ class Group:
         """Without functions, and classes without a module, neither of which can be pickled."""
         left_out = ("_places", "_entries")
         state = {key: value for key, value in self.__dict__.items() if key not in left_out}
-        # The class of a GraphModule is made for one object.
-        callers = {cls for cls in self.callers if not issubclass(cls, torch.fx.GraphModule)}
-        return {**state, "callers": callers, "_code": {cls: self._code[cls] for cls in callers}}
+        # A GraphModule has a class of its own, and is pickled before it has its children.
+        graph = torch.fx.GraphModule
+        callers = {cls for cls in self.callers if not issubclass(cls, graph)}
+        partial = [one for one in self.partial if not isinstance(one[0], graph)]
+        code = {cls: self._code[cls] for cls in callers}
+        return {**state, "callers": callers, "partial": partial, "_code": code}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -221,6 +224,12 @@ def library_class(cls: type[Module]) -> type[Module]:
 def _decisions() -> dict[int, bool]:
     decisions: dict[int, bool] = _held.__dict__.setdefault("decisions", {})
     return decisions
+
+
+def _shared_class(module: Module) -> type[Module]:
+    """The module's class; GraphModule for all of these, of which each has a class of its own."""
+    cls = original_class(module)
+    return torch.fx.GraphModule if issubclass(cls, torch.fx.GraphModule) else cls
 
 
 def _children(module: Module) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What stands for a tensor while ``torch.fx`` records a forward.
+"""Placeholders for tensors while ``torch.fx`` records a forward.
 
 torch's own placeholder records ``x += 1`` as ``x + 1``, which leaves other names of the tensor
 alone. It also answers questions about its value by errors or texts on which a forward may act.
@@ -22,8 +22,20 @@ _UNKNOWN = ("__float__", "__int__", "__complex__", "__index__", "__len__", "__co
 _OF_NUMPY = {"axis", "out"}  # arguments that numpy.prod(sizes) gives to a method of the sizes
 
 
+def in_place(name: str, a: Any, b: Any) -> Any:
+    """Computes ``operator.<name>(a, b)``, such as iadd for ``a += b``.
+
+    torch.fx would write operator.iadd as that statement, which binds a number's old name to the
+    new number.
+    """
+    return getattr(operator, name)(a, b)
+
+
 def unpack(value: Any, count: int) -> Any:
-    """What is unpacked into so many names, of which a graph takes each by its index."""
+    """Returns a value that has ``count`` items, and raises Python's ValueError for any other.
+
+    A graph reads each item by its index, which checks nothing.
+    """
     if not isinstance(value, Proxy) and len(value) != count:
         few = len(value) < count
         got = f", got {len(value)}" if few else ""
@@ -70,20 +82,8 @@ class _Recorded(Proxy):
 
 
 def _in_place(name: str) -> Callable[[Any, Any], Any]:
-    """A function of this module, since torch.fx would write operator.iadd as ``a += b``.
-
-    That would give a number a new meaning under its old name.
-    """
-    compute = getattr(operator, name)
-
-    def function(a: Any, b: Any) -> Any:
-        return compute(a, b)
-
-    function.__name__ = function.__qualname__ = name
-    globals()[name] = function  # where torch.fx and pickle look for it
-
     def method(self: Any, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", function, (self, other), {})
+        return self.tracer.create_proxy("call_function", in_place, (name, self, other), {})
 
     return method
 
